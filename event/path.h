@@ -1,0 +1,29 @@
+// requestURI → path: without query, percent-decoded once, "//" and dot
+// segments collapsed (detections.md, "path"). Pure functions, any thread.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace klaxon {
+
+// Writes the normalised path of `request_uri` into `*path` (reused memory).
+// "/a/./b//../c?x=1" → "/a/c"; a trailing slash stays; ".." never climbs above
+// the root; a bad escape ("%zz") stays as it is written.
+void NormalizePath(std::string_view request_uri, std::string* path);
+
+// Whether `path` (normalised) is one of `public_paths`, a trailing "/" apart.
+bool IsPublicPath(std::string_view path,
+                  std::span<const std::string> public_paths);
+
+// First two segments: "/apis/apps/v1" → "/apis/apps"; "/" → "/".
+std::string_view FirstTwoSegments(std::string_view path);
+
+// Whether `path` is discovery: /api, /apis, /openapi, /version, /healthz,
+// /livez, /readyz and what lies below them without naming a resource, i.e.
+// /api/v1, /apis/GROUP, /apis/GROUP/VERSION, /openapi/….
+// (k8s.io/kubernetes bootstrappolicy, ClusterRole system:discovery.)
+bool IsDiscoveryPath(std::string_view path);
+
+}  // namespace klaxon
