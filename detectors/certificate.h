@@ -24,7 +24,8 @@ struct CertificateInfo {
 // All certificates in `bytes`: PEM (any number, other blocks are passed over),
 // one DER, or a kubeconfig (client-certificate-data, base64 of PEM;
 // client-certificate names files, which are returned in `*referenced`).
-// Empty where there is none.
+// Empty where there is none. `referenced` null: kubeconfigs are not looked for
+// (certificates out of audit events).
 std::vector<CertificateInfo> ParseCertificates(
     std::string_view bytes, std::vector<std::string>* referenced);
 

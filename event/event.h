@@ -98,6 +98,11 @@ struct EventView {
   // a wrapper says of the cluster (GKE's cluster_name); else empty.
   std::string_view cluster;
 
+  // Bytes of the line that alone determine user, impersonatedUser, sourceIPs
+  // and userAgent: equal bytes mean an equal identity, so what was worked out
+  // for it once need not be again. Empty where the decoder cannot tell.
+  std::string_view identity_bytes;
+
   // "event time" of detections.md. kNoTime: the event must be quarantined.
   EventTime time() const {
     return stage_time != kNoTime ? stage_time : request_received_time;

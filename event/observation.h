@@ -120,6 +120,7 @@ enum class SightingFlag : uint8_t {
   kLegacy,         // Annotation authentication.k8s.io/legacy-token.
   kStale,          // Annotation authentication.k8s.io/stale-token.
   kClaimed,        // Addresses left of the client.
+  kEndedRefused,     // … of one that had been refused.
   kEnded,          // Only the end of a long-running request.
   kCount,
 };

@@ -1,0 +1,127 @@
+#include "app/alert_output.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "fmt/format.h"
+#include "sinks/file_sink.h"
+#include "sinks/stdout_sink.h"
+
+namespace klaxon {
+namespace {
+
+// Alerts handed to a sink at once: a file is synced once a batch.
+constexpr size_t kBatchAlerts = 512;
+constexpr absl::Duration kDrainTimeout = absl::Seconds(30);
+
+bool Wants(const std::vector<std::string>& chosen, const std::string& name) {
+  return chosen.empty() ||
+         std::find(chosen.begin(), chosen.end(), name) != chosen.end();
+}
+
+bool WantsAlert(const SinkConfig& sink, const Alert& alert) {
+  return alert.severity >= sink.min_severity &&
+         Wants(sink.detectors, alert.detector) &&
+         Wants(sink.clusters, alert.cluster);
+}
+
+StdoutSinkOptions StdoutOptions(const CommandLine& line) {
+  StdoutSinkOptions options = StdoutOptionsFor(STDOUT_FILENO);
+  if (line.output == OutputFormat::kNdjson) {
+    options.format = StdoutSinkOptions::Format::kNdjson;
+  } else if (line.output == OutputFormat::kText) {
+    options.format = StdoutSinkOptions::Format::kText;
+  }
+  if (line.no_colour) options.text.colour = false;
+  return options;
+}
+
+}  // namespace
+
+AlertOutput::AlertOutput(const CommandLine& line, const Config& config,
+                         Console* console)
+    : line_(line), console_(console) {
+  bool has_stdout = false;
+  for (const SinkConfig& sink : config.sinks) {
+    has_stdout |= sink.type == SinkConfig::Type::kStdout;
+    AddTarget(sink);
+  }
+  // Who names an output format wants to see it, whatever the file says.
+  bool asked = line.output != OutputFormat::kAuto;
+  if (config.sinks.empty() || (asked && !has_stdout)) {
+    SinkConfig standard_output;
+    standard_output.name = "stdout";
+    AddTarget(standard_output);
+  }
+}
+
+void AlertOutput::AddTarget(const SinkConfig& config) {
+  Target target;
+  target.config = config;
+  if (config.type == SinkConfig::Type::kStdout) {
+    target.sink = MakeStdoutSink(STDOUT_FILENO, StdoutOptions(line_));
+  } else {
+    FileSinkOptions options;
+    options.path = config.path;
+    target.sink = MakeFileSink(options);
+    files_.push_back(config.path);
+  }
+  targets_.push_back(std::move(target));
+}
+
+void AlertOutput::Open() {
+  for (Target& target : targets_) {
+    absl::Status status = target.sink->Open();
+    if (!status.ok()) Fail(&target, status);
+  }
+}
+
+void AlertOutput::Add(const Alert& alert) {
+  if (line_.fail_on && alert.severity >= *line_.fail_on) {
+    reached_fail_on_ = true;
+  }
+  bool wanted = false;
+  for (Target& target : targets_) {
+    if (alert.severity < line_.min_severity ||
+        !WantsAlert(target.config, alert)) {
+      continue;
+    }
+    wanted = true;
+    if (target.dead) continue;
+    target.pending.push_back(alert);
+    if (target.pending.size() >= kBatchAlerts) Deliver(&target);
+  }
+  if (!wanted) ++filtered_;
+}
+
+void AlertOutput::Finish() {
+  for (Target& target : targets_) {
+    if (!target.pending.empty()) Deliver(&target);
+    if (target.dead) continue;
+    absl::Status status = target.sink->Drain(kDrainTimeout);
+    if (!status.ok()) Fail(&target, status);
+  }
+}
+
+void AlertOutput::Deliver(Target* target) {
+  if (target->dead) return;
+  // The sinks of this version answer before they return.
+  absl::Status status;
+  target->sink->Deliver(target->pending,
+                        [&status](const absl::Status& s) { status = s; });
+  target->pending.clear();
+  if (!status.ok()) Fail(target, status);
+}
+
+void AlertOutput::Fail(Target* target, const absl::Status& status) {
+  failed_ = true;
+  target->dead = true;
+  target->pending.clear();
+  std::string reason(status.message().data(), status.message().size());
+  console_->Log(LogLevel::kError,
+                fmt::format("sink {}: {}; its alerts are lost",
+                            target->config.name, reason));
+}
+
+}  // namespace klaxon

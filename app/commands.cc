@@ -1,0 +1,76 @@
+#include "app/commands.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "fmt/format.h"
+#include "sinks/write_all.h"
+
+namespace klaxon {
+namespace {
+
+void LogProblem(const ConfigProblem& problem, Console* console) {
+  LogMessage log;
+  log.place = problem.place.ToString();
+  log.message = problem.message;
+  switch (problem.level) {
+    case ProblemLevel::kError:
+      log.level = LogLevel::kError;
+      break;
+    case ProblemLevel::kWarning:
+      log.level = LogLevel::kWarning;
+      log.label = "warning";
+      break;
+    case ProblemLevel::kNote:
+      log.level = LogLevel::kInfo;
+      log.label = "note";
+      break;
+  }
+  console->Log(log);
+}
+
+}  // namespace
+
+int PrintToStdout(std::string_view text) {
+  absl::Status status = WriteAll(STDOUT_FILENO, text, "standard output");
+  if (status.ok()) return kExitOk;
+  Console console(STDERR_FILENO, {});
+  console.Log(LogLevel::kError, std::string(status.message()));
+  return kExitIncomplete;
+}
+
+int RunCommand(const CommandLine& line) {
+  Console console(STDERR_FILENO, line.log);
+  Config config;
+  ConfigProblems problems;
+  bool ok = LoadConfig(line.config, &config, &problems);
+  size_t errors = 0;
+  for (const ConfigProblem& problem : problems.Sorted()) {
+    LogProblem(problem, &console);
+    errors += problem.level == ProblemLevel::kError ? 1 : 0;
+  }
+  if (!ok) {
+    console.Log(LogLevel::kError,
+                fmt::format("{} error{} in the configuration; nothing was "
+                            "processed",
+                            errors, errors == 1 ? "" : "s"));
+    return kExitUsage;
+  }
+  switch (line.command) {
+    case Command::kScan:
+    case Command::kObserve:
+      return RunScanCommand(line, config, &console);
+    case Command::kJudge:
+      return RunJudgeCommand(line, config, &console);
+    case Command::kDetectors:
+      return RunDetectorsCommand(line.detector);
+    case Command::kCheck:
+      return PrintToStdout(fmt::format("{}: ok\n", line.config.path));
+    case Command::kConfig:
+      return PrintToStdout(ConfigReference());
+  }
+  return kExitUsage;
+}
+
+}  // namespace klaxon

@@ -1,0 +1,178 @@
+#include "detectors/anonymous_probing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "detectors/failure_window.h"
+
+namespace klaxon {
+namespace {
+
+constexpr std::string_view kName = "anonymous-probing";
+
+struct Prober {
+  FailureWindow window;
+  EventSample sample;  // Earliest of the minute of the newest refusal.
+  void Save(WireWriter* out) const {
+    window.Save(out);
+    PutSample(sample, out);
+  }
+  void Load(WireReader* in) {
+    window.Load(in);
+    GetSample(in, &sample);
+  }
+};
+
+class AnonymousProbing final : public Detector {
+ public:
+  explicit AnonymousProbing(const DetectorInput& input)
+      : threshold_(input.options->GetCount("threshold")),
+        threshold_paths_(input.options->GetCount("threshold_paths")),
+        threshold_medium_(input.options->GetCount("threshold_medium")),
+        window_(input.options->GetDuration("window")),
+        quiet_(input.options->GetDuration("quiet")),
+        probers_({.name = "anonymous-probing/clients",
+                  .keys_max = input.keys_max,
+                  .expiry = window_ + kMinute}),
+        state_{&probers_} {}
+
+  void Judge(const Judged& judged, JudgeContext& context) override {
+    if (judged.group == nullptr) return;
+    const RefusalGroup& group = *judged.group;
+    if (judged.kind == JudgedKind::kRefusal) {
+      OnDenied(group, *judged.refusal, judged.first_of_group, 1, context);
+      return;
+    }
+    uint64_t weight = 1 + group.dropped;
+    for (size_t i = judged.rest_begin; i < group.kept.size(); ++i) {
+      OnDenied(group, group.kept[i], false, weight, context);
+      weight = 1;
+    }
+    if (Episode* episode =
+            context.episodes->Find(KeyOf(group.client), judged.time)) {
+      episode->claimed_ips.Merge(group.claimed_ips);
+    }
+  }
+
+  AlertText Describe(const Episode& episode) const override {
+    AlertText text;
+    text.title =
+        fmt::format("{} anonymous requests denied, from {}", episode.count,
+                    episode.client.value());
+    text.summary = fmt::format(
+        "A client without any credential was refused {} times; within one {} "
+        "window it tried at least {} requests on {} distinct paths.",
+        episode.count, FormatDuration(window_), episode.ExplainInt("peak"),
+        episode.ExplainInt("distinct_paths"));
+    text.remediation = {
+        "If the API server need not be reachable from there, close the way "
+        "(firewall, authorized networks).",
+        "Consider AuthenticationConfiguration anonymous.conditions to allow "
+        "anonymous requests on health paths only."};
+    return text;
+  }
+  std::span<Persistent* const> state() override { return state_; }
+
+ private:
+  static EpisodeKey KeyOf(const std::string& client) {
+    return {kName, "probing", {{"client", client}}, false};
+  }
+
+  void OnDenied(const RefusalGroup& group, const Refusal& refusal,
+                bool first_of_group, uint64_t weight, JudgeContext& context) {
+    const EventTime now = refusal.time;
+    probers_.ExpireUntil(now);
+    Prober& prober = probers_.Touch(group.client, now);
+    if (first_of_group) prober.sample = group.sample;
+    if (!prober.window.Add(
+            refusal, 0, window_,
+            static_cast<size_t>(std::max(threshold_, threshold_medium_)))) {
+      return;
+    }
+    const auto size = static_cast<int64_t>(prober.window.size());
+    const auto paths = static_cast<int64_t>(prober.window.DistinctPaths(
+        static_cast<size_t>(std::max<int64_t>(threshold_paths_, 100))));
+    const EpisodeKey key = KeyOf(group.client);
+    const bool open = context.episodes->Find(key, now) != nullptr;
+    if (!open && size < threshold_ && paths < threshold_paths_) return;
+    Contribution c;
+    c.start = now;
+    c.first = open ? now : prober.window.first_time();
+    c.last = now;
+    c.count = open ? weight : prober.window.size() + weight - 1;
+    c.severity =
+        size >= threshold_medium_ ? Severity::kMedium : Severity::kLow;
+    c.rule = "probing";
+    c.client = group.client;
+    c.user = group.user;
+    c.sample = first_of_group || !open ? &prober.sample : nullptr;
+    Episode& episode = context.episodes->Add(key, quiet_, c);
+    episode.SetExplain("threshold", threshold_);
+    episode.SetExplain("threshold_paths", threshold_paths_);
+    episode.SetExplain("window", FormatDuration(window_));
+    episode.SetExplain("peak", std::max(episode.ExplainInt("peak"), size));
+    episode.SetExplain("distinct_paths",
+                       std::max(episode.ExplainInt("distinct_paths"), paths));
+    context.episodes->Announce(episode);
+  }
+
+  const int64_t threshold_;
+  const int64_t threshold_paths_;
+  const int64_t threshold_medium_;
+  const Nanos window_;
+  const Nanos quiet_;
+  Table<Prober> probers_;
+  std::vector<Persistent*> state_;
+};
+
+std::string Contradiction(const DetectorOptions& options,
+                          std::string_view* option) {
+  if (options.GetCount("threshold_medium") < options.GetCount("threshold")) {
+    *option = "threshold_medium";
+    return "threshold_medium is below threshold; make it at least as large";
+  }
+  return "";
+}
+
+}  // namespace
+
+const DetectorInfo& AnonymousProbingInfo() {
+  static const DetectorInfo* const info = new DetectorInfo{
+      .name = kName,
+      .title = "A client without a credential tries many doors",
+      .meaning =
+          "Denied anonymous requests: a scanner, or somebody who learns what "
+          "the cluster gives away. Also a look at how the API server is "
+          "reachable from where.",
+      .needs = "Level Metadata. A policy that drops events of "
+               "system:unauthenticated hides it.",
+      .false_positives = "Load balancers that probe a path which is not open "
+                         "to anonymous requests; clients whose credential is "
+                         "malformed (counted as none by kube-apiserver).",
+      .rules = {{"probing", "low; medium from threshold_medium on",
+                 "threshold denied requests, or threshold_paths distinct "
+                 "paths, of one client within window."}},
+      .options =
+          {{"threshold", OptionType::kCount, int64_t{10},
+            "Denied requests of one client within the window.", 1, 1000},
+           {"threshold_paths", OptionType::kCount, int64_t{5},
+            "Distinct paths of one client within the window.", 1, 1000},
+           {"threshold_medium", OptionType::kCount, int64_t{100},
+            "Denied requests within the window that make it medium.", 1, 1000},
+           {"window", OptionType::kDuration, Duration{kMinute},
+            "Sliding window.", kMinute, kDay},
+           {"quiet", OptionType::kDuration, Duration{10 * kMinute},
+            "An episode ends after this long without another one.", kMinute,
+            7 * kDay}},
+      .mitre = {"T1595", "T1046"},
+      .contradiction = Contradiction,
+  };
+  return *info;
+}
+
+std::unique_ptr<Detector> MakeAnonymousProbing(const DetectorInput& input) {
+  return std::make_unique<AnonymousProbing>(input);
+}
+
+}  // namespace klaxon

@@ -1,0 +1,160 @@
+// Episodes: what turns "it fired again" into one alert with a count.
+//
+// Detectors only say who fired, why and when; identity, revisions, quiet,
+// daily bounds, shared client/user/credential and evidence are kept here, once
+// for all (detections.md, "episode"). One thread (the judge's).
+//
+// An episode is open from its first Add until `quiet` passed without a further
+// one (last_seen + quiet still belongs), or, if daily, until its UTC day is
+// over. Its id never changes: SHA-256 over ("klaxon/1", cluster, detector,
+// kind, key, start), 16 bytes; start is the time of the event that completed
+// the rule, for a daily one the UTC date.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "detectors/alert.h"
+#include "detectors/options.h"
+#include "detectors/table.h"
+#include "detectors/timers.h"
+
+namespace klaxon {
+
+// Text that all observations of an episode share, or nothing.
+class SharedText {
+ public:
+  void Add(std::string_view text);
+  // Empty: none had one, or they differ.
+  std::string_view value() const {
+    return differs_ ? std::string_view() : value_;
+  }
+  void Save(WireWriter* out) const;
+  void Load(WireReader* in);
+
+ private:
+  std::string value_;
+  bool differs_ = false;
+};
+
+struct Episode {
+  std::string detector;
+  std::string kind;  // Rules that share an episode share its kind.
+  KeyFields key;
+  std::string id;
+  std::string rule;
+  Severity severity = Severity::kInfo;
+  Confidence confidence = Confidence::kHigh;
+  EventTime start = 0;
+  EventTime first_seen = 0;
+  EventTime last_seen = 0;
+  uint64_t count = 0;
+  bool daily = false;
+  Nanos quiet = 0;
+  uint64_t revision = 0;
+  uint64_t announced_count = 0;  // At the last revision; 0: none yet.
+  Severity announced_severity = Severity::kInfo;
+  SharedText client;
+  SharedText user;
+  SharedText credential;
+  SmallTextSet claimed_ips;
+  std::vector<EventSample> evidence;  // By time; one a minute, 5 minutes.
+  // What the detector wants to say; keys in alphabetical order.
+  ExplainMap explain;
+
+  void SetExplain(std::string_view name, ExplainValue value);
+  const ExplainValue* FindExplain(std::string_view name) const;
+  int64_t ExplainInt(std::string_view name) const;         // 0: absent.
+  std::string_view ExplainText(std::string_view name) const;  // "": absent.
+  // Adds to a list of distinct texts, in order of arrival, at most `max`.
+  void AddExplainText(std::string_view name, std::string_view text,
+                      size_t max);
+  // Last instant at which a further observation still belongs.
+  EventTime belongs_until() const;
+  void AddEvidence(const EventSample& sample);
+
+  void Save(WireWriter* out) const;
+  void Load(WireReader* in);
+};
+
+// What one observation adds to an episode.
+struct Contribution {
+  EventTime start = 0;  // Completed the rule; the episode's, if it opens one.
+  EventTime first = 0;  // first_seen and last_seen take these in.
+  EventTime last = 0;
+  uint64_t count = 0;
+  Severity severity = Severity::kInfo;
+  // The gravest wins: a rule replaces the episode's if its severity is higher,
+  // or if it opens the episode.
+  std::string_view rule;
+  Confidence confidence = Confidence::kHigh;
+  std::string_view client;
+  std::string_view user;
+  std::string_view credential;
+  const SmallTextSet* claimed_ips = nullptr;
+  const EventSample* sample = nullptr;
+};
+
+struct EpisodeKey {
+  std::string_view detector;
+  std::string_view kind;
+  KeyFields fields;
+  bool daily = false;
+};
+
+// Words of an alert: a detector's own function, from the episode alone.
+struct AlertText {
+  std::string title;
+  std::string summary;
+  std::vector<std::string> remediation;
+};
+
+class Episodes final : public Persistent {
+ public:
+  // `emit` gets every revision when `revisions`, else only the last one of
+  // each episode, and never one that is still open (see Finish).
+  struct Options {
+    std::string cluster;
+    uint64_t episodes_max = 100'000;
+    bool revisions = false;
+    std::function<void(const Alert&)> emit;
+    // Words for an episode, by its detector.
+    std::function<AlertText(const Episode&)> describe;
+    // Static facts, by the episode's detector.
+    std::function<const DetectorInfo*(const Episode&)> info;
+  };
+  Episodes(Options options, Timers* timers);
+
+  // The open episode of that key to which something at `now` would belong;
+  // null: none.
+  Episode* Find(const EpisodeKey& key, EventTime now);
+  // Opens or extends. `quiet`: of the detector; ignored when daily.
+  Episode& Add(const EpisodeKey& key, Nanos quiet,
+               const Contribution& contribution);
+  // To be called when the detector has finished with what Add returned:
+  // announces a revision if one is due.
+  void Announce(Episode& episode);
+
+  void OnTimer(std::string_view key, EventTime due);
+  // End of input: emits what is still open, firing.
+  void Finish();
+
+  uint64_t evicted() const { return open_.evicted(); }
+  std::string_view name() const override { return "episodes"; }
+  void Save(WireWriter* out) const override;
+  bool Load(WireReader* in) override;
+
+ private:
+  std::string KeyBytes(const EpisodeKey& key) const;
+  void Close(std::string_view key, Episode& episode, EventTime closed);
+  void Emit(Episode& episode, AlertStatus status, EventTime closed);
+
+  Options options_;
+  Timers* timers_;
+  Table<Episode> open_;
+};
+
+}  // namespace klaxon

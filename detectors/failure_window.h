@@ -1,0 +1,41 @@
+// The failures of one key within a sliding window, exactly.
+//
+// Keeps at most `entries_max` newest refusals that lie within `span` of the
+// newest ("within" = last − first <= span), sorted by time, each request once.
+// "N within W" holds exactly when size() >= N, for every N <= entries_max.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "event/observation.h"
+#include "event/wire.h"
+
+namespace klaxon {
+
+class FailureWindow {
+ public:
+  struct Entry {
+    Refusal refusal;
+    uint64_t source = 0;  // Whose it is, where a key stands for several.
+  };
+
+  // False: this very request is in the window already; nothing changed.
+  bool Add(const Refusal& refusal, uint64_t source, Nanos span,
+           size_t entries_max);
+  void RemoveSource(uint64_t source);
+  size_t size() const { return entries_.size(); }
+  const std::vector<Entry>& entries() const { return entries_; }
+  EventTime first_time() const { return entries_.front().refusal.time; }
+  size_t DistinctPaths(size_t stop_at) const;
+  // No gap between neighbours above ten times the median gap.
+  bool Steady() const;
+
+  void Save(WireWriter* out) const;
+  void Load(WireReader* in);
+
+ private:
+  std::vector<Entry> entries_;
+};
+
+}  // namespace klaxon

@@ -1,0 +1,20 @@
+// State that a snapshot holds. One thread (the judge's).
+#pragma once
+
+#include <string_view>
+
+#include "event/wire.h"
+
+namespace klaxon {
+
+class Persistent {
+ public:
+  virtual ~Persistent() = default;
+  // Stable: it labels the bytes in a snapshot.
+  virtual std::string_view name() const = 0;
+  virtual void Save(WireWriter* out) const = 0;
+  // Replaces all state. False: damaged, or of another version.
+  virtual bool Load(WireReader* in) = 0;
+};
+
+}  // namespace klaxon

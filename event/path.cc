@@ -1,0 +1,144 @@
+#include "event/path.h"
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+namespace klaxon {
+namespace {
+
+constexpr uint64_t Repeat(uint8_t byte) {
+  return uint64_t{byte} * 0x0101010101010101u;
+}
+
+uint64_t LoadWord(const char* text) {
+  uint64_t word;
+  std::memcpy(&word, text, sizeof(word));
+  return word;
+}
+
+// The top bit of every byte of `word` that is `byte`, and no other bit.
+uint64_t BytesEqual(uint64_t word, uint8_t byte) {
+  const uint64_t x = word ^ Repeat(byte);
+  const uint64_t nonzero = ((x & Repeat(0x7f)) + Repeat(0x7f)) | x;
+  return ~nonzero & Repeat(0x80);
+}
+
+// Whether "//" or "/." stands in `path`. '.' and '/' differ in one bit.
+bool HasDotsOrDoubleSlash(std::string_view path) {
+  static_assert('.' == 0x2e && '/' == 0x2f);
+  size_t i = 0;
+  for (; i + 9 <= path.size(); i += 8) {
+    const uint64_t slash = BytesEqual(LoadWord(path.data() + i), '/');
+    const uint64_t next =
+        BytesEqual(LoadWord(path.data() + i + 1) | Repeat(0x01), '/');
+    if (slash & next) return true;
+  }
+  for (; i + 1 < path.size(); ++i) {
+    if (path[i] == '/' && (path[i + 1] | 0x01) == '/') return true;
+  }
+  return false;
+}
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+void PercentDecode(std::string_view text, std::string* out) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size()) {
+      const int high = HexValue(text[i + 1]);
+      const int low = HexValue(text[i + 2]);
+      if (high >= 0 && low >= 0) {
+        out->push_back(static_cast<char>(high * 16 + low));
+        i += 2;
+        continue;
+      }
+    }
+    out->push_back(text[i]);
+  }
+}
+
+// Removes empty and dot segments in place. REQUIRES: path begins with '/'.
+void CollapseSegments(std::string* path) {
+  std::string& p = *path;
+  size_t out = 1;  // p[0, out) is done and ends with '/'.
+  for (size_t in = 1; in < p.size();) {
+    const size_t slash = p.find('/', in);
+    const bool last = slash == std::string::npos;
+    const size_t end = last ? p.size() : slash;
+    const std::string_view segment(p.data() + in, end - in);
+    if (segment == "..") {
+      // Back over the segment before; the root stays.
+      if (out > 1) out = p.rfind('/', out - 2) + 1;
+    } else if (!segment.empty() && segment != ".") {
+      std::memmove(p.data() + out, segment.data(), segment.size());
+      out += segment.size();
+      if (!last) p[out++] = '/';
+    }
+    in = end + 1;
+  }
+  p.resize(out);
+}
+
+std::string_view WithoutTrailingSlash(std::string_view path) {
+  if (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  return path;
+}
+
+}  // namespace
+
+void NormalizePath(std::string_view request_uri, std::string* path) {
+  const std::string_view raw = request_uri.substr(0, request_uri.find('?'));
+  const bool rooted = !raw.empty() && raw[0] == '/';
+  const bool escaped = raw.find('%') != std::string_view::npos;
+  if (rooted && !escaped && !HasDotsOrDoubleSlash(raw)) {
+    path->assign(raw);
+    return;
+  }
+  path->clear();
+  if (!rooted) path->push_back('/');  // "*" of OPTIONS, an empty URI.
+  if (escaped) {
+    PercentDecode(raw, path);
+  } else {
+    path->append(raw);
+  }
+  CollapseSegments(path);
+}
+
+bool IsPublicPath(std::string_view path,
+                  std::span<const std::string> public_paths) {
+  path = WithoutTrailingSlash(path);
+  for (const std::string& public_path : public_paths) {
+    if (path == WithoutTrailingSlash(public_path)) return true;
+  }
+  return false;
+}
+
+std::string_view FirstTwoSegments(std::string_view path) {
+  size_t end = path.find('/', 1);
+  if (end != std::string_view::npos) end = path.find('/', end + 1);
+  return WithoutTrailingSlash(path.substr(0, end));
+}
+
+bool IsDiscoveryPath(std::string_view path) {
+  path = WithoutTrailingSlash(path);
+  if (path.empty() || path[0] != '/') return false;
+  path.remove_prefix(1);
+  const size_t slash = path.find('/');
+  const std::string_view root = path.substr(0, slash);
+  size_t below = 0;  // Segments below the root.
+  if (slash != std::string_view::npos) {
+    for (char c : path) below += c == '/';
+  }
+  if (root == "api") return below <= 1;
+  if (root == "apis") return below <= 2;
+  if (root == "openapi") return true;
+  return below == 0 && (root == "version" || root == "healthz" ||
+                        root == "livez" || root == "readyz");
+}
+
+}  // namespace klaxon

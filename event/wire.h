@@ -1,0 +1,107 @@
+// Bytes of observations, snapshots and spill files: varints and length-
+// prefixed texts, little-endian, no alignment. docs/OBSERVATIONS.md.
+//
+// WireReader never reads past its input: once something is malformed, ok() is
+// false for good and every further read returns an empty value.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace klaxon {
+
+class WireWriter {
+ public:
+  explicit WireWriter(std::string* out) : out_(out) {}
+  void Uint(uint64_t value) {  // LEB128
+    while (value >= 0x80) {
+      out_->push_back(static_cast<char>(value | 0x80));
+      value >>= 7;
+    }
+    out_->push_back(static_cast<char>(value));
+  }
+  void Int(int64_t value) {  // zigzag
+    Uint((static_cast<uint64_t>(value) << 1) ^
+         static_cast<uint64_t>(value >> 63));
+  }
+  void Fixed64(uint64_t value) {
+    for (int i = 0; i < 8; ++i) {
+      out_->push_back(static_cast<char>(value >> (8 * i)));
+    }
+  }
+  void Text(std::string_view text) {
+    Uint(text.size());
+    out_->append(text);
+  }
+  void Bool(bool value) { out_->push_back(value ? 1 : 0); }
+
+ private:
+  std::string* out_;
+};
+
+class WireReader {
+ public:
+  explicit WireReader(std::string_view in) : in_(in) {}
+  bool ok() const { return ok_; }
+  bool done() const { return ok_ && in_.empty(); }
+  uint64_t Uint() {
+    uint64_t value = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+      if (in_.empty()) return Fail();
+      const auto byte = static_cast<uint8_t>(in_.front());
+      in_.remove_prefix(1);
+      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+    return Fail();
+  }
+  int64_t Int() {
+    const uint64_t value = Uint();
+    return static_cast<int64_t>((value >> 1) ^ (~(value & 1) + 1));
+  }
+  uint64_t Fixed64() {
+    if (in_.size() < 8) return Fail();
+    uint64_t value = 0;
+    for (int i = 7; i >= 0; --i) {
+      value = value << 8 | static_cast<uint8_t>(in_[i]);
+    }
+    in_.remove_prefix(8);
+    return value;
+  }
+  std::string_view Text() {
+    const uint64_t size = Uint();
+    if (size > in_.size()) {
+      Fail();
+      return {};
+    }
+    std::string_view text = in_.substr(0, size);
+    in_.remove_prefix(size);
+    return text;
+  }
+  bool Bool() { return Uint() != 0; }
+  // A count of elements of at least one byte each: never more than what is
+  // left, so that a damaged count cannot ask for memory.
+  uint64_t Count() {
+    const uint64_t count = Uint();
+    return count <= in_.size() ? count : Fail();
+  }
+
+ private:
+  uint64_t Fail() {
+    ok_ = false;
+    in_ = {};
+    return 0;
+  }
+  std::string_view in_;
+  bool ok_ = true;
+};
+
+struct EventSample;
+class SmallTextSet;
+void PutSample(const EventSample& sample, WireWriter* w);
+void GetSample(WireReader* r, EventSample* sample);
+void PutTexts(const SmallTextSet& set, WireWriter* w);
+void GetTexts(WireReader* r, SmallTextSet* set);
+
+}  // namespace klaxon

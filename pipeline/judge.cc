@@ -1,0 +1,230 @@
+#include "pipeline/judge.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace klaxon {
+namespace {
+
+// Requests of deeds that were judged: one request is one deed.
+struct Marked {
+  void Save(WireWriter*) const {}
+  void Load(WireReader*) {}
+};
+
+}  // namespace
+
+// All of one cluster: detectors, what they know and remember, episodes.
+class Judge::ClusterJudge {
+ public:
+  ClusterJudge(const std::string& name, const EngineConfig& config,
+               const Judge::Options& options)
+      : keys_max_(config.keys_max),
+        knowledge_(config.keys_max),
+        deeds_({.name = "deeds",
+                .keys_max = config.keys_max,
+                .expiry = 24 * kHour}),
+        episodes_(
+            {.cluster = name,
+             .episodes_max = std::max<uint64_t>(config.keys_max / 10, 1),
+             .revisions = options.revisions,
+             .emit = options.emit,
+             .describe =
+                 [this](const Episode& e) { return Find(e).Describe(e); },
+             .info = [](const Episode& e) { return FindDetector(e.detector); }},
+            &timers_) {
+    const ClusterConfig& cluster = config.For(name);
+    for (const DetectorEntry& entry : DetectorRegistry()) {
+      const DetectorOptions& settings =
+          cluster.detectors.find(entry.info->name)->second;
+      if (!settings.enabled) continue;
+      detectors_.push_back({&entry, entry.make({&settings, &cluster.inventory,
+                                                config.keys_max})});
+    }
+  }
+
+  void Feed(const Judged& judged) {
+    FireTimers(judged.time);
+    if (judged.kind == JudgedKind::kDeed && !FirstOfItsRequest(*judged.deed)) {
+      return;
+    }
+    knowledge_.Judge(judged);
+    for (uint32_t i = 0; i < detectors_.size(); ++i) {
+      if (!Wants(*detectors_[i].entry, judged)) continue;
+      JudgeContext context = ContextOf(i);
+      detectors_[i].detector->Judge(judged, context);
+    }
+  }
+
+  void Finish(EventTime newest) {
+    FireTimers(newest);
+    // Held decisions are taken with what is known now.
+    std::vector<Timers::Timer> held;
+    Timers::Timer timer;
+    std::vector<Timers::Timer> closings;
+    while (timers_.Pop(kMaxTime, &timer)) {
+      (timer.owner == 0 ? closings : held).push_back(timer);
+    }
+    for (const Timers::Timer& t : closings) timers_.Add(t.due, t.owner, t.key);
+    for (const Timers::Timer& t : held) {
+      JudgeContext context = ContextOf(t.owner - 1);
+      detectors_[t.owner - 1].detector->OnTimer(t.key, newest, context);
+    }
+    FireTimers(newest);
+    episodes_.Finish();
+  }
+
+  void Save(WireWriter* out) const {
+    for (const Persistent* part : Parts()) {
+      std::string bytes;
+      WireWriter w(&bytes);
+      part->Save(&w);
+      out->Text(part->name());
+      out->Text(bytes);
+    }
+  }
+
+  bool Load(WireReader* in) {
+    for (Persistent* part : Parts()) {
+      if (in->Text() != part->name()) return false;
+      WireReader r(in->Text());
+      if (!part->Load(&r) || !r.done()) return false;
+    }
+    return in->ok();
+  }
+
+  uint64_t evicted() const {
+    uint64_t evicted = episodes_.evicted();
+    for (const Persistent* part : Parts()) {
+      if (auto* table = dynamic_cast<const TableBase*>(part)) {
+        evicted += table->evicted();
+      }
+    }
+    return evicted;
+  }
+
+ private:
+  struct Entry {
+    const DetectorEntry* entry;
+    std::unique_ptr<Detector> detector;
+  };
+
+  static bool Wants(const DetectorEntry& entry, const Judged& judged) {
+    if (judged.fact != nullptr) return true;
+    if (judged.sighting != nullptr) return entry.wants_sightings;
+    if (judged.deed != nullptr) return judged.deed->topic == entry.info->name;
+    return judged.group->cls == RefusalClass::kUnauthenticated
+               ? entry.wants_failures
+               : judged.group->cls == RefusalClass::kAnonymous &&
+                     entry.wants_anonymous;
+  }
+
+  JudgeContext ContextOf(uint32_t index) {
+    return {&episodes_, &knowledge_, &timers_, index + 1, keys_max_};
+  }
+
+  const Detector& Find(const Episode& episode) const {
+    for (const Entry& e : detectors_) {
+      if (e.entry->info->name == episode.detector) return *e.detector;
+    }
+    return *detectors_.front().detector;  // Not reached: it made the episode.
+  }
+
+  bool FirstOfItsRequest(const Deed& deed) {
+    std::string key(reinterpret_cast<const char*>(deed.request.data()),
+                    deed.request.size());
+    key += deed.topic;
+    if (!deed.fields.empty()) key += deed.fields.front().second;
+    deeds_.ExpireUntil(deed.time);
+    if (deeds_.Find(key) != nullptr) return false;
+    deeds_.Touch(key, deed.time);
+    return true;
+  }
+
+  void FireTimers(EventTime now) {
+    Timers::Timer timer;
+    while (timers_.Pop(now, &timer)) {
+      if (timer.owner == 0) {
+        episodes_.OnTimer(timer.key, timer.due);
+        continue;
+      }
+      JudgeContext context = ContextOf(timer.owner - 1);
+      detectors_[timer.owner - 1].detector->OnTimer(timer.key, timer.due,
+                                                    context);
+    }
+  }
+
+  std::vector<Persistent*> Parts() const {
+    auto* self = const_cast<ClusterJudge*>(this);
+    std::vector<Persistent*> parts = {&self->timers_, &self->deeds_,
+                                      &self->episodes_};
+    for (Persistent* part : self->knowledge_.state()) parts.push_back(part);
+    for (const Entry& e : detectors_) {
+      for (Persistent* part : e.detector->state()) parts.push_back(part);
+    }
+    return parts;
+  }
+
+  const uint64_t keys_max_;
+  Timers timers_;
+  Knowledge knowledge_;
+  Table<Marked> deeds_;
+  Episodes episodes_;
+  std::vector<Entry> detectors_;
+};
+
+Judge::Judge(const EngineConfig& config, Options options)
+    : config_(config), options_(std::move(options)) {}
+Judge::~Judge() = default;
+
+Judge::ClusterJudge& Judge::ClusterFor(const std::string& name) {
+  if (last_ != nullptr && last_name_ == name) return *last_;
+  std::unique_ptr<ClusterJudge>& cluster = clusters_[name];
+  if (cluster == nullptr) {
+    cluster = std::make_unique<ClusterJudge>(name, config_, options_);
+  }
+  last_ = cluster.get();
+  last_name_ = name;
+  return *last_;
+}
+
+void Judge::Feed(const std::string& cluster, const Judged& judged) {
+  ClusterFor(cluster).Feed(judged);
+}
+
+void Judge::Finish(EventTime newest) {
+  for (auto& [name, cluster] : clusters_) cluster->Finish(newest);
+}
+
+std::string Judge::Save() const {
+  std::string bytes;
+  WireWriter w(&bytes);
+  w.Uint(kObservationVersion);
+  w.Uint(clusters_.size());
+  for (const auto& [name, cluster] : clusters_) {
+    w.Text(name);
+    cluster->Save(&w);
+  }
+  return bytes;
+}
+
+bool Judge::Load(std::string_view bytes) {
+  clusters_.clear();
+  last_ = nullptr;
+  WireReader r(bytes);
+  if (r.Uint() != kObservationVersion) return false;
+  for (uint64_t n = r.Count(); n > 0; --n) {
+    const std::string name(r.Text());
+    if (!ClusterFor(name).Load(&r)) return false;
+  }
+  return r.done();
+}
+
+uint64_t Judge::evicted() const {
+  uint64_t evicted = 0;
+  for (const auto& [name, cluster] : clusters_) evicted += cluster->evicted();
+  return evicted;
+}
+
+}  // namespace klaxon

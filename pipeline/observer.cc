@@ -1,0 +1,550 @@
+#include "pipeline/observer.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+
+namespace klaxon {
+namespace {
+
+// Identities remembered between batches; past it all are forgotten and worked
+// out anew (an attacker can make as many as requests).
+constexpr size_t kIdentitiesMax = 16384;
+constexpr size_t kClustersMax = 1024;
+
+constexpr size_t kSampleAuditIdMax = 128;
+constexpr size_t kSampleVerbMax = 32;
+constexpr size_t kSampleUriMax = 512;
+constexpr size_t kSampleTextMax = 256;
+constexpr size_t kSampleIpsMax = 8;
+constexpr size_t kIdentityTextMax = 512;
+
+absl::string_view Absl(std::string_view s) {
+  return absl::string_view(s.data(), s.size());
+}
+
+uint64_t HashText(std::string_view text) {
+  return XXH3_64bits(text.data(), text.size());
+}
+
+// Identities are texts an attacker may choose (OIDC names): a long one keeps
+// its head and gets a hash of the whole, so that two never become one.
+std::string Capped(std::string_view text) {
+  if (text.size() <= kIdentityTextMax) return std::string(text);
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string capped(text.substr(0, kIdentityTextMax));
+  capped += "...#";
+  for (uint64_t half : {hash.high64, hash.low64}) {
+    for (int shift = 60; shift >= 0; shift -= 4) {
+      capped.push_back(kHex[half >> shift & 15]);
+    }
+  }
+  return capped;
+}
+
+// Masks the values of query parameters that carry credentials.
+std::string MaskedUri(std::string_view uri) {
+  const size_t query = uri.find('?');
+  if (query == std::string_view::npos) {
+    return std::string(uri.substr(0, kSampleUriMax));
+  }
+  std::string out(uri.substr(0, query + 1));
+  std::string_view rest = uri.substr(query + 1);
+  while (true) {
+    const size_t end = std::min(rest.find('&'), rest.size());
+    const std::string_view part = rest.substr(0, end);
+    const size_t equals = std::min(part.find('='), part.size());
+    std::string name(part.substr(0, equals));
+    std::transform(name.begin(), name.end(), name.begin(), [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    });
+    const bool secret = name.find("token") != std::string::npos ||
+                        name.find("password") != std::string::npos ||
+                        name.find("secret") != std::string::npos;
+    if (secret && equals < part.size()) {
+      out += part.substr(0, equals);
+      out += "=REDACTED";
+    } else {
+      out += part;
+    }
+    if (end == rest.size() || out.size() > kSampleUriMax) break;
+    out += '&';
+    rest.remove_prefix(end + 1);
+  }
+  if (out.size() > kSampleUriMax) out.resize(kSampleUriMax);
+  return out;
+}
+
+uint64_t SampleOrder(const EventView& event) {
+  XXH64_hash_t seed = HashText(event.audit_id);
+  for (std::string_view text : {event.request_uri, event.verb,
+                                event.user_agent, event.user.username}) {
+    seed = XXH3_64bits_withSeed(text.data(), text.size(), seed);
+  }
+  return seed;
+}
+
+void OfferSample(const EventView& event, EventSample* sample) {
+  const EventTime time = event.time();
+  if (sample->has_value()) {
+    if (time > sample->time) return;
+    if (time == sample->time && SampleOrder(event) >= sample->order) return;
+  }
+  *sample = MakeSample(event);
+}
+
+bool IsReview(std::string_view resource) {
+  return resource == "tokenreviews" || resource == "subjectaccessreviews" ||
+         resource == "localsubjectaccessreviews";
+}
+
+bool IsWriteVerb(std::string_view verb) {
+  return verb == "create" || verb == "update" || verb == "patch" ||
+         verb == "delete" || verb == "deletecollection";
+}
+
+bool IsConnect(std::string_view subresource) {
+  return subresource == "exec" || subresource == "attach" ||
+         subresource == "portforward" || subresource == "proxy";
+}
+
+// What the request touched: said of the end of a long-running one too.
+uint32_t ResourceFlags(const ObjectRef& ref) {
+  uint32_t flags = 0;
+  if (ref.resource == "secrets") flags |= Bit(SightingFlag::kSecrets);
+  if (ref.api_group == "rbac.authorization.k8s.io") {
+    flags |= Bit(SightingFlag::kRbac);
+  }
+  if (IsConnect(ref.subresource)) flags |= Bit(SightingFlag::kExec);
+  return flags;
+}
+
+uint32_t RequestFlags(const RequestView& request) {
+  const ObjectRef& ref = request.event->object_ref;
+  uint32_t flags = ResourceFlags(ref);
+  if (request.part == RequestPart::kEnded) {
+    flags |= Bit(SightingFlag::kEnded);
+    if (!request.let_in) flags |= Bit(SightingFlag::kEndedRefused);
+    return flags;
+  }
+  flags |= Bit(request.let_in ? SightingFlag::kLetIn : SightingFlag::kRefused);
+  if (!request.public_path) flags |= Bit(SightingFlag::kBeyondPublic);
+  const bool basic =
+      request.on_resource ? request.self_review
+                          : request.public_path || request.discovery;
+  if (!basic) flags |= Bit(SightingFlag::kBeyondDiscovery);
+  if (request.on_resource && !request.self_review && !IsReview(ref.resource) &&
+      !IsConnect(ref.subresource) && IsWriteVerb(request.event->verb)) {
+    flags |= Bit(SightingFlag::kWrote);
+  }
+  return flags;
+}
+
+// What the identity itself says, whatever it does.
+uint32_t IdentityFlags(const EventView& event, const ClientInfo& client) {
+  const UserView& user = event.user;
+  uint32_t flags = 0;
+  std::string_view ns;
+  std::string_view name;
+  if (user.username.starts_with(kServiceAccountPrefix)) {
+    const bool group = user.InGroup("system:serviceaccounts");
+    if (group) flags |= Bit(SightingFlag::kAccountGroup);
+    SplitServiceAccount(user.username, &ns, &name);
+    const bool own =
+        user.InGroup("system:serviceaccounts:" + std::string(ns));
+    if (!user.groups.empty() && (!group || !own)) {
+      flags |= Bit(SightingFlag::kWithoutGroups);
+    }
+  }
+  const bool nodes = user.InGroup("system:nodes");
+  if (nodes) flags |= Bit(SightingFlag::kNodesGroup);
+  if (user.username.starts_with(kNodePrefix) && !user.groups.empty() &&
+      !nodes) {
+    flags |= Bit(SightingFlag::kWithoutGroups);
+  }
+  if (user.InGroup("system:masters")) flags |= Bit(SightingFlag::kMasters);
+  if (client.peer_known && !client.peer_loopback) {
+    flags |= Bit(SightingFlag::kPeerNotLoopback);
+  }
+  if (!client.claimed.empty()) flags |= Bit(SightingFlag::kClaimed);
+  return flags;
+}
+
+int64_t StaleSeconds(std::string_view annotation) {
+  constexpr std::string_view kText = "seconds after warning threshold: ";
+  const size_t at = annotation.find(kText);
+  if (at == std::string_view::npos) return 0;
+  int64_t seconds = 0;
+  for (char c : annotation.substr(at + kText.size())) {
+    if (c < '0' || c > '9' || seconds > INT32_MAX) break;
+    seconds = seconds * 10 + (c - '0');
+  }
+  return seconds;
+}
+
+// The credential of a legacy token: the Secret it lies in, if named.
+std::string LegacyCredential(const EventView& event) {
+  std::string_view secret = event.Annotation(
+      "authentication.k8s.io/legacy-token-manual-secret");
+  if (secret.empty()) {
+    secret = event.Annotation(
+        "authentication.k8s.io/legacy-token-autogenerated-secret");
+  }
+  std::string_view ns;
+  std::string_view name;
+  if (secret.empty() ||
+      !SplitServiceAccount(event.user.username, &ns, &name)) {
+    return "legacy";
+  }
+  return "secret:" + std::string(ns) + "/" + std::string(secret);
+}
+
+}  // namespace
+
+EventSample MakeSample(const EventView& event) {
+  EventSample sample;
+  sample.time = event.time();
+  sample.order = SampleOrder(event);
+  sample.code = event.code;
+  sample.audit_id = event.audit_id.substr(0, kSampleAuditIdMax);
+  sample.verb = event.verb.substr(0, kSampleVerbMax);
+  sample.uri = MaskedUri(event.request_uri);
+  sample.user = event.user.username.substr(0, kSampleTextMax);
+  sample.user_agent = event.user_agent.substr(0, kSampleTextMax);
+  // The last ones: the first may be anything the client wrote.
+  const size_t skip = event.source_ips.size() > kSampleIpsMax
+                          ? event.source_ips.size() - kSampleIpsMax
+                          : 0;
+  for (std::string_view ip : event.source_ips.subspan(skip)) {
+    sample.source_ips.emplace_back(ip.substr(0, 64));
+  }
+  return sample;
+}
+
+uint32_t RefusalsKept(const ClusterConfig& config) {
+  int64_t keep = 100;
+  auto burst = config.detectors.find("unauthorized-burst");
+  if (burst != config.detectors.end() && burst->second.enabled) {
+    keep = std::max(keep, burst->second.GetCount("threshold") *
+                              burst->second.GetCount("high_factor"));
+  }
+  auto probing = config.detectors.find("anonymous-probing");
+  if (probing != config.detectors.end() && probing->second.enabled) {
+    keep = std::max({keep, probing->second.GetCount("threshold_medium"),
+                     probing->second.GetCount("threshold_paths")});
+  }
+  return static_cast<uint32_t>(std::min<int64_t>(keep, 10'000));
+}
+
+struct Observer::Cluster {
+  std::string name;
+  const ClusterConfig* config = nullptr;
+  uint32_t keep = 100;
+  uint32_t traits = 0;  // That some enabled detector wants.
+  bool sightings = false;
+  bool failures = false;
+  bool anonymous = false;
+  // Deed writers, by trait.
+  std::vector<std::pair<uint32_t, std::unique_ptr<Detector>>> detectors;
+  Fact fact;
+};
+
+struct Observer::Identity {
+  ClientInfo client;
+  std::string user;
+  std::string credential;
+  std::string pod;
+  std::string node;
+  AgentFamily family = AgentFamily::kOther;
+  uint64_t agent = 0;
+  uint32_t flags = 0;
+  // The accumulators it used last; valid while `epoch` is the observer's.
+  uint64_t epoch = 0;
+  EventTime minute = kNoTime;
+  Sighting* sighting = nullptr;
+  uint64_t group_epoch = 0;
+  EventTime group_minute = kNoTime;
+  RefusalClass group_class = RefusalClass::kUncounted;
+  RefusalGroup* group = nullptr;
+};
+
+Observer::Observer(const EngineConfig& config) : config_(config) {}
+Observer::~Observer() = default;
+
+Observer::Cluster* Observer::ClusterFor(std::string_view name) {
+  if (name.empty()) name = config_.default_cluster;
+  if (last_cluster_ != nullptr && last_cluster_->name == name) {
+    return last_cluster_;
+  }
+  auto it = clusters_.find(Absl(name));
+  if (it == clusters_.end()) {
+    // Names may come out of the stream: past the limit, the default's.
+    if (clusters_.size() >= kClustersMax) name = config_.default_cluster;
+    auto cluster = std::make_unique<Cluster>();
+    cluster->name = name;
+    cluster->config = &config_.For(name);
+    cluster->keep = RefusalsKept(*cluster->config);
+    for (const DetectorEntry& entry : DetectorRegistry()) {
+      const DetectorOptions& options =
+          cluster->config->detectors.find(entry.info->name)->second;
+      if (!options.enabled) continue;
+      cluster->sightings |= entry.wants_sightings;
+      cluster->failures |= entry.wants_failures;
+      cluster->anonymous |= entry.wants_anonymous;
+      if (entry.traits == 0) continue;
+      cluster->traits |= entry.traits;
+      cluster->detectors.emplace_back(
+          entry.traits,
+          entry.make({&options, &cluster->config->inventory, 1}));
+    }
+    it = clusters_.emplace(std::string(name), std::move(cluster)).first;
+  }
+  return last_cluster_ = it->second.get();
+}
+
+Observer::Identity* Observer::IdentityFor(const EventView& event,
+                                          Cluster* cluster) {
+  const bool legacy =
+      event.user.credential_id.empty() &&
+      event.HasAnnotation("authentication.k8s.io/legacy-token");
+  key_buffer_.clear();
+  if (event.identity_bytes.empty()) {
+    WireWriter w(&key_buffer_);
+    w.Text(event.user.username);
+    w.Text(event.user.credential_id);
+    w.Text(event.user.pod_name);
+    w.Text(event.user.node_name);
+    w.Text(event.user_agent);
+    for (std::string_view group : event.user.groups) w.Text(group);
+    w.Uint(event.user.groups.size());
+    for (std::string_view ip : event.source_ips) w.Text(ip);
+  } else {
+    key_buffer_.append(event.identity_bytes);
+  }
+  std::string legacy_credential;
+  if (legacy) {
+    legacy_credential = LegacyCredential(event);
+    key_buffer_ += '\0';
+    key_buffer_ += legacy_credential;
+  }
+  key_buffer_ += '\0';
+  key_buffer_ += cluster->name;
+  auto it = identities_.find(key_buffer_);
+  if (it != identities_.end()) return it->second.get();
+  if (identities_.size() >= kIdentitiesMax) {
+    identities_.clear();
+    by_minute_.clear();
+  }
+  auto identity = std::make_unique<Identity>();
+  identity->client =
+      ResolveClient(event.source_ips, cluster->config->networks);
+  identity->user = Capped(event.user.username);
+  identity->credential =
+      legacy ? legacy_credential : Capped(event.user.credential_id);
+  identity->pod = Capped(event.user.pod_name);
+  identity->node = Capped(event.user.node_name);
+  identity->family = AgentFamilyOf(event.user_agent);
+  identity->agent = HashText(event.user_agent);
+  identity->flags = IdentityFlags(event, identity->client);
+  if (legacy) identity->flags |= Bit(SightingFlag::kLegacy);
+  return identities_.emplace(key_buffer_, std::move(identity))
+      .first->second.get();
+}
+
+void Observer::Count(const RequestView& request, Cluster* cluster) {
+  const EventView& event = *request.event;
+  Fact& fact = cluster->fact;
+  const EventTime time = event.time();
+  if (fact.first_event == kNoTime || time < fact.first_event) {
+    fact.first_event = time;
+  }
+  fact.last_event = std::max(fact.last_event, time);
+  ++fact.events;
+  ++fact.stages[static_cast<size_t>(event.stage)];
+  if (event.odd != 0) ++fact.odd_events;
+  if (request.part != RequestPart::kJudged) return;
+  ++fact.requests;
+  if (event.code == 401) {
+    ++(request.authentication_failed ? fact.unauthenticated
+                                     : fact.unauthorized_named);
+  }
+  if (!event.user.credential_id.empty()) ++fact.with_credential_id;
+}
+
+void Observer::Observe(const EventView& event, std::string_view input_cluster) {
+  Cluster* cluster =
+      ClusterFor(event.cluster.empty() ? input_cluster : event.cluster);
+  RequestView request;
+  ClassifyRequest(event, cluster->config->public_paths, &path_buffer_,
+                  &request);
+  Count(request, cluster);
+  if (request.part == RequestPart::kIgnored) return;
+  Identity* identity = IdentityFor(event, cluster);
+  request.client = &identity->client;
+  if (request.traits & cluster->traits) {
+    deed_cluster_ = cluster;
+    for (const auto& [traits, detector] : cluster->detectors) {
+      if (traits & request.traits) detector->Observe(request, *this);
+    }
+  }
+  if (request.authentication_failed) {
+    if (cluster->failures) {
+      Refuse(request, RefusalClass::kUnauthenticated, identity, cluster);
+    }
+  } else if (request.anonymous) {
+    if (request.denied && cluster->anonymous && !request.oauth_login) {
+      Refuse(request, RefusalClass::kAnonymous, identity, cluster);
+    }
+  } else if (request.named && cluster->sightings) {
+    See(request, identity, cluster);
+  }
+}
+
+void Observer::See(const RequestView& request, Identity* identity,
+                   Cluster* cluster) {
+  const EventView& event = *request.event;
+  const EventTime time = event.time();
+  const EventTime minute = MinuteOf(time);
+  if (identity->epoch != epoch_ || identity->minute != minute) {
+    Sighting*& slot = by_minute_[{identity, minute}];
+    if (slot == nullptr) {
+      slot = &sightings_.emplace_back();
+      slot->cluster = cluster->name;
+      slot->user = identity->user;
+      slot->credential = identity->credential;
+      slot->client = identity->client.client;
+      slot->family = identity->family;
+      slot->pod = identity->pod;
+      slot->node = identity->node;
+      slot->minute = minute;
+      slot->client_internal = identity->client.internal;
+      slot->client_external = identity->client.external;
+      slot->trusted_proxy = identity->client.trusted_proxy;
+      slot->client_loopback =
+          identity->client.known && identity->client.address.is_loopback();
+      for (const std::string& ip : identity->client.claimed) {
+        slot->claimed_ips.Add(ip);
+      }
+    }
+    identity->epoch = epoch_;
+    identity->minute = minute;
+    identity->sighting = slot;
+  }
+  Sighting& sighting = *identity->sighting;
+  uint32_t flags = identity->flags | RequestFlags(request);
+  if (const std::string_view stale =
+          event.Annotation("authentication.k8s.io/stale-token");
+      !stale.empty()) {
+    flags |= Bit(SightingFlag::kStale);
+    sighting.stale_seconds =
+        std::max(sighting.stale_seconds, StaleSeconds(stale));
+  }
+  sighting.seen.Add(time);
+  for (uint32_t left = flags; left != 0; left &= left - 1) {
+    sighting.flags[static_cast<size_t>(__builtin_ctz(left))].Add(time);
+  }
+  // A request that is neither long-running nor over yet is counted at its end.
+  if (request.part == RequestPart::kJudged &&
+      (request.long_running || event.stage != Stage::kResponseStarted)) {
+    ++sighting.requests;
+  }
+  sighting.AddAgent(time, identity->agent);
+  OfferSample(event, &sighting.sample);
+}
+
+void Observer::Refuse(const RequestView& request, RefusalClass cls,
+                      Identity* identity, Cluster* cluster) {
+  const EventView& event = *request.event;
+  const EventTime time = event.time();
+  const EventTime minute = MinuteOf(time);
+  if (identity->group_epoch != epoch_ || identity->group_minute != minute ||
+      identity->group_class != cls) {
+    // OpenShift's login failures carry system:anonymous; a failed
+    // authentication has no user.
+    const std::string_view user = cls == RefusalClass::kUnauthenticated
+                                      ? std::string_view()
+                                      : identity->user;
+    key_buffer_.clear();
+    WireWriter w(&key_buffer_);
+    w.Text(cluster->name);
+    w.Text(user);
+    w.Text(identity->client.client);
+    w.Uint(static_cast<uint64_t>(cls));
+    w.Int(minute);
+    RefusalGroup*& slot = group_index_[key_buffer_];
+    const bool inserted = slot == nullptr;
+    if (inserted) slot = &groups_.emplace_back();
+    RefusalGroup& group = *slot;
+    if (inserted) {
+      group.cluster = cluster->name;
+      group.user = user;
+      group.client = identity->client.client;
+      group.cls = cls;
+      group.minute = minute;
+      group.keep = cluster->keep;
+      group.client_internal = identity->client.internal;
+      group.trusted_proxy = identity->client.trusted_proxy;
+    }
+    for (const std::string& ip : identity->client.claimed) {
+      group.claimed_ips.Add(ip);
+    }
+    identity->group_epoch = epoch_;
+    identity->group_minute = minute;
+    identity->group_class = cls;
+    identity->group = &group;
+  }
+  Refusal refusal;
+  refusal.time = time;
+  refusal.request = hasher_.Hash64(event);
+  refusal.path = HashText(request.path);
+  refusal.agent = identity->agent;
+  identity->group->Add(refusal);
+  OfferSample(event, &identity->group->sample);
+}
+
+Deed& Observer::Add(const RequestView& request, std::string_view topic) {
+  const EventView& event = *request.event;
+  Deed& deed = deeds_.emplace_back();
+  deed.cluster = deed_cluster_->name;
+  deed.topic = topic;
+  deed.time = event.time();
+  deed.request = hasher_.Hash(event);
+  deed.user = Capped(event.user.username);
+  deed.client = request.client->client;
+  deed.credential = Capped(event.user.credential_id);
+  for (const std::string& ip : request.client->claimed) {
+    deed.claimed_ips.Add(ip);
+  }
+  deed.sample = MakeSample(event);
+  return deed;
+}
+
+Observations Observer::Take() {
+  Observations taken;
+  taken.sightings.reserve(sightings_.size());
+  for (Sighting& sighting : sightings_) {
+    taken.sightings.push_back(std::move(sighting));
+  }
+  taken.refusals.reserve(groups_.size());
+  for (RefusalGroup& group : groups_) {
+    taken.refusals.push_back(std::move(group));
+  }
+  taken.deeds = std::move(deeds_);
+  for (auto& [name, cluster] : clusters_) {
+    if (cluster->fact.events == 0) continue;
+    cluster->fact.cluster = cluster->name;
+    cluster->fact.minute = MinuteOf(cluster->fact.first_event);
+    taken.facts.push_back(cluster->fact);
+    cluster->fact = Fact();
+  }
+  sightings_.clear();
+  groups_.clear();
+  group_index_.clear();
+  deeds_.clear();
+  by_minute_.clear();
+  ++epoch_;
+  return taken;
+}
+
+}  // namespace klaxon

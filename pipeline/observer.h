@@ -1,0 +1,74 @@
+// Observe: events → observations. Pure but for its accumulators.
+//
+// One Observer per worker thread. Sightings and refusals are merged here as
+// far as this worker saw them; the reorder stage merges the workers' parts
+// (the merge laws make it not matter where). Memory is bounded by calling Take
+// whenever size() has grown enough.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "detectors/detector.h"
+#include "event/event.h"
+#include "event/observation.h"
+#include "event/request.h"
+#include "event/request_hash.h"
+#include "pipeline/engine_config.h"
+
+namespace klaxon {
+
+class Observer final : private DeedWriter {
+ public:
+  // `config` must outlive the observer.
+  explicit Observer(const EngineConfig& config);
+  ~Observer() override;
+
+  // `cluster`: of the input; empty: the default. An event that names its
+  // cluster itself goes first.
+  void Observe(const EventView& event, std::string_view cluster);
+
+  // Observations held; Take when it exceeds what may be held.
+  size_t size() const { return sightings_.size() + groups_.size() + deeds_.size(); }
+  Observations Take();
+
+ private:
+  struct Cluster;
+  struct Identity;
+
+  Cluster* ClusterFor(std::string_view name);
+  Identity* IdentityFor(const EventView& event, Cluster* cluster);
+  void See(const RequestView& request, Identity* identity, Cluster* cluster);
+  void Refuse(const RequestView& request, RefusalClass cls, Identity* identity,
+              Cluster* cluster);
+  void Count(const RequestView& request, Cluster* cluster);
+  Deed& Add(const RequestView& request, std::string_view topic) override;
+
+  const EngineConfig& config_;
+  RequestHasher hasher_;
+  std::string path_buffer_;
+  std::string key_buffer_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Cluster>> clusters_;
+  Cluster* last_cluster_ = nullptr;
+  Cluster* deed_cluster_ = nullptr;  // Of the event being observed.
+  absl::flat_hash_map<std::string, std::unique_ptr<Identity>> identities_;
+  absl::flat_hash_map<std::pair<Identity*, EventTime>, Sighting*> by_minute_;
+  absl::flat_hash_map<std::string, RefusalGroup*> group_index_;
+  std::deque<RefusalGroup> groups_;
+  std::deque<Sighting> sightings_;
+  std::vector<Deed> deeds_;
+  uint64_t epoch_ = 1;  // Of the accumulators; see Identity::epoch.
+};
+
+// A sample of `event`: capped texts, credentials in the query masked.
+EventSample MakeSample(const EventView& event);
+
+// N of design.md: the largest number that an enabled rule counts to.
+uint32_t RefusalsKept(const ClusterConfig& config);
+
+}  // namespace klaxon

@@ -1,0 +1,247 @@
+#include "pipeline/record_sorter.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "event/wire.h"
+
+namespace klaxon {
+namespace {
+
+constexpr size_t kReadBytes = 128 << 10;
+
+uint64_t PrefixOf(std::string_view key) {
+  uint64_t prefix = 0;
+  for (size_t i = 0; i < 8; ++i) {
+    prefix = prefix << 8 | (i < key.size() ? static_cast<uint8_t>(key[i]) : 0);
+  }
+  return prefix;
+}
+
+// An unlinked file: nothing is left behind, however the process ends.
+int OpenUnlinked(const std::string& wanted, std::string* dir) {
+  const char* tmp = std::getenv("TMPDIR");
+  *dir = !wanted.empty() ? wanted : tmp != nullptr && *tmp ? tmp : "/tmp";
+  std::string path = *dir + "/klaxon-sort-XXXXXX";
+  const int fd = mkostemp(path.data(), O_CLOEXEC);
+  if (fd >= 0) unlink(path.c_str());
+  return fd;
+}
+
+}  // namespace
+
+// Reads one sorted sequence: a run of the file, or what is still in memory.
+class RecordSorter::Cursor {
+ public:
+  Cursor(RecordSorter* sorter, Run run)
+      : sorter_(sorter), next_(run.begin), end_(run.end) {}
+  explicit Cursor(RecordSorter* sorter) : sorter_(sorter), in_memory_(true) {}
+
+  std::string_view key() const { return key_; }
+  std::string_view payload() const { return payload_; }
+
+  // False: at the end (or the sorter's status says why not).
+  bool Advance() {
+    if (in_memory_) {
+      if (index_ == sorter_->entries_.size()) return false;
+      const Entry& entry = sorter_->entries_[index_++];
+      key_ = sorter_->KeyOf(entry);
+      payload_ = sorter_->PayloadOf(entry);
+      return true;
+    }
+    uint64_t key_bytes = 0;
+    uint64_t payload_bytes = 0;
+    if (next_ == end_ && pos_ == buffer_.size()) return false;
+    if (!Need(8)) return false;
+    std::memcpy(&key_bytes, buffer_.data() + pos_, 4);
+    std::memcpy(&payload_bytes, buffer_.data() + pos_ + 4, 4);
+    if (!Need(8 + key_bytes + payload_bytes)) return false;
+    const std::string_view view(buffer_);
+    key_ = view.substr(pos_ + 8, key_bytes);
+    payload_ = view.substr(pos_ + 8 + key_bytes, payload_bytes);
+    pos_ += 8 + key_bytes + payload_bytes;
+    return true;
+  }
+
+ private:
+  // Makes `bytes` bytes at pos_ available.
+  bool Need(size_t bytes) {
+    while (buffer_.size() - pos_ < bytes) {
+      buffer_.erase(0, pos_);
+      pos_ = 0;
+      const size_t have = buffer_.size();
+      const size_t want = std::min<uint64_t>(
+          std::max(kReadBytes, bytes - have), end_ - next_);
+      if (want == 0) {
+        return sorter_->Fail(absl::DataLossError("spill file ends early"));
+      }
+      buffer_.resize(have + want);
+      const ssize_t got = pread(sorter_->fd_, buffer_.data() + have, want,
+                                static_cast<off_t>(next_));
+      if (got <= 0 && !(got < 0 && errno == EINTR)) {
+        return sorter_->Fail(absl::DataLossError(
+            fmt::format("cannot read the spill file: {}",
+                        got < 0 ? std::strerror(errno) : "it was cut")));
+      }
+      const size_t read = got > 0 ? static_cast<size_t>(got) : 0;
+      buffer_.resize(have + read);
+      next_ += read;
+    }
+    return true;
+  }
+
+  RecordSorter* sorter_;
+  bool in_memory_ = false;
+  size_t index_ = 0;
+  uint64_t next_ = 0;
+  uint64_t end_ = 0;
+  std::string buffer_;
+  size_t pos_ = 0;
+  std::string_view key_;
+  std::string_view payload_;
+};
+
+RecordSorter::RecordSorter(Options options, Merge merge)
+    : options_(std::move(options)), merge_(std::move(merge)) {}
+
+RecordSorter::~RecordSorter() {
+  if (fd_ >= 0) close(fd_);
+}
+
+bool RecordSorter::Fail(absl::Status status) {
+  if (status_.ok()) status_ = std::move(status);
+  return false;
+}
+
+absl::Status RecordSorter::Add(std::string_view key,
+                               std::string_view payload) {
+  if (arena_.capacity() < options_.memory_bytes) {
+    arena_.reserve(options_.memory_bytes);
+  }
+  if (!entries_.empty() && arena_.size() + key.size() + payload.size() +
+                                   entries_.size() * sizeof(Entry) >
+                               options_.memory_bytes) {
+    absl::Status status = WriteRun();
+    if (!status.ok()) return status;
+  }
+  entries_.push_back({PrefixOf(key), static_cast<uint32_t>(arena_.size()),
+                      static_cast<uint32_t>(key.size()),
+                      static_cast<uint32_t>(payload.size())});
+  arena_.append(key);
+  arena_.append(payload);
+  return absl::OkStatus();
+}
+
+void RecordSorter::SortEntries() {
+  std::sort(entries_.begin(), entries_.end(),
+            [this](const Entry& a, const Entry& b) {
+              if (a.prefix != b.prefix) return a.prefix < b.prefix;
+              return KeyOf(a) < KeyOf(b);
+            });
+}
+
+absl::Status RecordSorter::WriteAll(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = write(fd_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      return absl::ResourceExhaustedError(fmt::format(
+          "cannot write the spill file: {}; set TMPDIR to a folder with room",
+          std::strerror(errno)));
+    }
+    written_ += static_cast<uint64_t>(n);
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RecordSorter::WriteRun() {
+  if (fd_ < 0) {
+    std::string dir;
+    fd_ = OpenUnlinked(options_.dir, &dir);
+    if (fd_ < 0) {
+      return absl::ResourceExhaustedError(
+          fmt::format("cannot create a spill file in {}: {}; set TMPDIR to a "
+                      "writable folder",
+                      dir, std::strerror(errno)));
+    }
+  }
+  SortEntries();
+  const uint64_t begin = written_;
+  std::string out;
+  std::string merged;
+  for (size_t i = 0; i < entries_.size();) {
+    const std::string_view key = KeyOf(entries_[i]);
+    merged = PayloadOf(entries_[i]);
+    for (++i; i < entries_.size() && KeyOf(entries_[i]) == key; ++i) {
+      merge_(key, &merged, PayloadOf(entries_[i]));
+    }
+    const uint32_t sizes[2] = {static_cast<uint32_t>(key.size()),
+                               static_cast<uint32_t>(merged.size())};
+    out.append(reinterpret_cast<const char*>(sizes), sizeof(sizes));
+    out.append(key);
+    out.append(merged);
+    if (out.size() >= 1 << 20) {
+      if (absl::Status s = WriteAll(out); !s.ok()) return s;
+      out.clear();
+    }
+  }
+  if (absl::Status s = WriteAll(out); !s.ok()) return s;
+  runs_.push_back({begin, written_});
+  arena_.clear();
+  entries_.clear();
+  return absl::OkStatus();
+}
+
+namespace {
+// std heap functions make a max-heap: the greatest by "comes later" is first.
+struct ComesLater {
+  template <typename Cursor>
+  bool operator()(const Cursor& a, const Cursor& b) const {
+    return a->key() > b->key();
+  }
+};
+}  // namespace
+
+absl::Status RecordSorter::Finish() {
+  SortEntries();
+  for (const Run& run : runs_) {
+    heap_.push_back(std::make_unique<Cursor>(this, run));
+  }
+  heap_.push_back(std::make_unique<Cursor>(this));
+  std::erase_if(heap_, [](const auto& cursor) { return !cursor->Advance(); });
+  std::make_heap(heap_.begin(), heap_.end(), ComesLater());
+  return status_;
+}
+
+bool RecordSorter::Next(std::string* key, std::string* payload) {
+  if (heap_.empty() || !status_.ok()) return false;
+  bool first = true;
+  while (!heap_.empty() && (first || heap_.front()->key() == *key)) {
+    std::pop_heap(heap_.begin(), heap_.end(), ComesLater());
+    Cursor& cursor = *heap_.back();
+    if (first) {
+      *key = cursor.key();
+      *payload = cursor.payload();
+    } else {
+      merge_(*key, payload, cursor.payload());
+    }
+    first = false;
+    if (cursor.Advance()) {
+      std::push_heap(heap_.begin(), heap_.end(), ComesLater());
+    } else {
+      heap_.pop_back();
+      if (!status_.ok()) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace klaxon

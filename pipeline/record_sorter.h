@@ -1,0 +1,77 @@
+// Sorts more records than memory holds: sorted runs in one unlinked temporary
+// file, merged at the end. Keys are compared as bytes.
+//
+// Protocol: Add any number of times, Finish once, Next until false. One
+// thread. Errors (a full disk, an unwritable folder) come from Add and Finish
+// as a Status; after one the sorter is of no use.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace klaxon {
+
+class RecordSorter {
+ public:
+  // Folds `payload` into `*into`; both have the same key. Called for records
+  // of equal keys in no particular order: it must not matter.
+  using Merge = std::function<void(std::string_view key, std::string* into,
+                                   std::string_view payload)>;
+
+  struct Options {
+    size_t memory_bytes = 24 << 20;  // Then a run is written.
+    std::string dir;                 // Empty: $TMPDIR, else /tmp.
+  };
+  RecordSorter(Options options, Merge merge);
+  ~RecordSorter();
+
+  absl::Status Add(std::string_view key, std::string_view payload);
+  absl::Status Finish();
+  // The next record, equal keys merged. False: no more, or status() tells.
+  bool Next(std::string* key, std::string* payload);
+  const absl::Status& status() const { return status_; }
+  uint64_t runs_written() const { return runs_.size(); }
+
+ private:
+  struct Entry {
+    uint64_t prefix;  // First 8 bytes of the key, big-endian: compares fast.
+    uint32_t offset;  // Into arena_: key, then payload.
+    uint32_t key_bytes;
+    uint32_t payload_bytes;
+  };
+  struct Run {
+    uint64_t begin;
+    uint64_t end;
+  };
+  class Cursor;
+
+  std::string_view KeyOf(const Entry& e) const {
+    return std::string_view(arena_).substr(e.offset, e.key_bytes);
+  }
+  std::string_view PayloadOf(const Entry& e) const {
+    return std::string_view(arena_).substr(e.offset + e.key_bytes,
+                                           e.payload_bytes);
+  }
+  void SortEntries();
+  absl::Status WriteRun();
+  absl::Status WriteAll(std::string_view bytes);
+  bool Fail(absl::Status status);
+
+  const Options options_;
+  const Merge merge_;
+  std::string arena_;
+  std::vector<Entry> entries_;
+  std::vector<Run> runs_;
+  int fd_ = -1;
+  uint64_t written_ = 0;
+  absl::Status status_;
+  std::vector<std::unique_ptr<Cursor>> heap_;
+};
+
+}  // namespace klaxon

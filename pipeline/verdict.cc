@@ -1,0 +1,169 @@
+#include "pipeline/verdict.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "detectors/alert_wire.h"
+#include "pipeline/judge.h"
+#include "pipeline/reorder.h"
+
+namespace klaxon {
+namespace {
+
+template <typename T>
+void MergePayload(std::string* into, std::string_view payload) {
+  T a;
+  T b;
+  if (!Decode(*into, &a) || !Decode(payload, &b)) return;  // Ours: never.
+  a.Merge(b);
+  into->clear();
+  EncodeTo(a, into);
+}
+
+// Byte 8 of a key is the kind (reorder.h, AppendKey).
+ObservationKind KindOf(std::string_view key) {
+  return static_cast<ObservationKind>(key[8]);
+}
+
+void MergeObservations(std::string_view key, std::string* into,
+                       std::string_view payload) {
+  switch (KindOf(key)) {
+    case ObservationKind::kFact:
+      return MergePayload<Fact>(into, payload);
+    case ObservationKind::kSighting:
+      return MergePayload<Sighting>(into, payload);
+    case ObservationKind::kRefusals:
+      return MergePayload<RefusalGroup>(into, payload);
+    case ObservationKind::kDeed:
+      return;  // The same deed twice is one.
+  }
+}
+
+void DecodeInto(std::string_view key, std::string_view payload,
+                Observations* out) {
+  switch (KindOf(key)) {
+    case ObservationKind::kFact:
+      Decode(payload, &out->facts.emplace_back());
+      return;
+    case ObservationKind::kSighting:
+      Decode(payload, &out->sightings.emplace_back());
+      return;
+    case ObservationKind::kRefusals:
+      Decode(payload, &out->refusals.emplace_back());
+      return;
+    case ObservationKind::kDeed:
+      Decode(payload, &out->deeds.emplace_back());
+      return;
+  }
+}
+
+void AppendBigEndian(EventTime time, std::string* out) {
+  const uint64_t biased = static_cast<uint64_t>(time) ^ (uint64_t{1} << 63);
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    out->push_back(static_cast<char>(biased >> shift));
+  }
+}
+
+// The printing order of interface.md as bytes (alert.h, PrintsBefore).
+std::string PrintKey(const Alert& alert) {
+  std::string key;
+  const bool open = alert.closed == kNoTime;
+  key.push_back(open ? 1 : 0);
+  AppendBigEndian(open ? alert.first_seen : alert.closed, &key);
+  key += alert.id;
+  // Two clusters' or evicted episodes never share an id, but none may vanish.
+  key += alert.cluster;
+  return key;
+}
+
+}  // namespace
+
+Verdict::Verdict(const EngineConfig& config)
+    : config_(config),
+      sorter_({config.reorder_memory_bytes, config.spill_dir},
+              MergeObservations) {}
+
+template <typename T>
+absl::Status Verdict::AddOne(const T& value) {
+  key_.clear();
+  payload_.clear();
+  AppendKey(value, &key_);
+  EncodeTo(value, &payload_);
+  ++observations_;
+  return sorter_.Add(key_, payload_);
+}
+
+absl::Status Verdict::Add(Observations&& observations) {
+  absl::Status status;
+  for (const Fact& fact : observations.facts) {
+    newest_ = std::max(newest_, fact.last_event);
+    status.Update(AddOne(fact));
+  }
+  for (const Sighting& s : observations.sightings) {
+    newest_ = std::max(newest_, s.seen.last);
+    status.Update(AddOne(s));
+  }
+  for (const RefusalGroup& g : observations.refusals) {
+    if (!g.kept.empty()) newest_ = std::max(newest_, g.kept.back().time);
+    status.Update(AddOne(g));
+  }
+  for (const Deed& d : observations.deeds) {
+    newest_ = std::max(newest_, d.time);
+    status.Update(AddOne(d));
+  }
+  return status;
+}
+
+absl::Status Verdict::Conclude(
+    const std::function<void(const Alert&)>& on_alert) {
+  if (absl::Status s = sorter_.Finish(); !s.ok()) return s;
+  RecordSorter alerts({8 << 20, config_.spill_dir},
+                      [](std::string_view, std::string*, std::string_view) {});
+  absl::Status status;
+  Judge judge(config_, {.revisions = false, .emit = [&](const Alert& alert) {
+                          std::string bytes;
+                          EncodeTo(alert, &bytes);
+                          status.Update(alerts.Add(PrintKey(alert), bytes));
+                        }});
+  Reorder reorder;
+  const Reorder::Sink feed = [&](const std::string& cluster,
+                                 const Judged& judged) {
+    judge.Feed(cluster, judged);
+  };
+  Observations minute;
+  std::string minute_prefix;
+  while (sorter_.Next(&key_, &payload_)) {
+    if (key_.compare(0, 8, minute_prefix) != 0) {
+      reorder.Add(std::exchange(minute, Observations()));
+      if (!minute_prefix.empty()) {
+        // Everything before the minute that begins now.
+        uint64_t biased = 0;
+        for (int i = 0; i < 8; ++i) {
+          biased = biased << 8 | static_cast<uint8_t>(key_[i]);
+        }
+        reorder.Release(static_cast<EventTime>(biased ^ (uint64_t{1} << 63)),
+                        feed);
+      }
+      minute_prefix = key_.substr(0, 8);
+    }
+    DecodeInto(key_, payload_, &minute);
+  }
+  if (!sorter_.status().ok()) return sorter_.status();
+  reorder.Add(std::move(minute));
+  if (newest_ != kNoTime) {
+    reorder.Finish(newest_, feed);
+    judge.Finish(newest_);
+  }
+  evicted_ = judge.evicted();
+  if (!status.ok()) return status;
+  if (absl::Status s = alerts.Finish(); !s.ok()) return s;
+  std::string key;
+  std::string bytes;
+  Alert alert;
+  while (alerts.Next(&key, &bytes)) {
+    if (Decode(bytes, &alert)) on_alert(alert);
+  }
+  return alerts.status();
+}
+
+}  // namespace klaxon

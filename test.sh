@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Builds Klaxon and passes the whole test suite: what CI runs.
+#
+#   ./test.sh           format, build, tests; the tests again under ASan + UBSan,
+#                       the threaded ones under TSan; clang-tidy; a minute of fuzzing
+#   ./test.sh --quick   format, build, tests
+#
+# On Debian 12 and 13 it first installs what is missing (as root or with sudo).
+# Every step is run even if an earlier one failed; the last lines are ctest's.
+# KLAXON_FUZZ_SECONDS (60, each fuzzer), KLAXON_TIDY_SECONDS (600, all files).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+source .ci/packages.sh
+
+quick=false
+case "${1-}" in
+  '') ;;
+  --quick) quick=true ;;
+  *)
+    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac
+
+jobs=$(nproc)
+failed=()
+mkdir -p build
+# Debian 13's prebuilt Abseil does not know of poisoned hash tables.
+export ASAN_OPTIONS=allow_user_poisoning=0
+export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+attempt() { step "$@" || failed+=("$1"); }
+
+check_format() {
+  find . -path ./build -prune -o \( -name '*.h' -o -name '*.cc' \) -print0 | sort -z |
+    xargs -0 clang-format-19 --dry-run -Werror
+}
+
+build() {
+  # No set -e here: a function that runs under "if" has none.
+  cmake --preset "$1" &&
+    cmake --build --preset "$1" -j "$jobs" ${2:+--target "${@:2}"}
+}
+
+run_ctest() {
+  ctest --test-dir "build/$1" -j "$jobs" --output-on-failure --no-tests=error |
+    tee "build/ctest-$1.log"
+}
+
+run_tsan() {
+  local tests
+  for tests in build/tsan/tests/{pipeline,ingest}_tests; do
+    "$tests" --gtest_brief=1 || return 1
+  done
+}
+
+# Each fuzzer of build/asan, all at once; a copy of the corpus may grow.
+run_fuzzers() {
+  local fuzzer name pids=() status=0
+  for fuzzer in build/asan/tests/fuzz/fuzz_*; do
+    [[ -f $fuzzer && -x $fuzzer ]] || continue
+    name=$(basename "$fuzzer")
+    mkdir -p "build/corpus/$name"
+    local seeds=()
+    if [[ -d tests/fuzz/corpus/$name ]]; then seeds=("tests/fuzz/corpus/$name"); fi
+    "$fuzzer" -max_total_time="${KLAXON_FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=2048 \
+      -print_final_stats=1 -artifact_prefix="build/$name-" \
+      "build/corpus/$name" "${seeds[@]}" &
+    pids+=($!)
+  done
+  if ((${#pids[@]} == 0)); then
+    echo 'build/asan/tests/fuzz holds no fuzzer'
+    return 1
+  fi
+  local pid
+  for pid in "${pids[@]}"; do wait "$pid" || status=1; done
+  return "$status"
+}
+
+install_missing "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+attempt "format: clang-format-19" check_format
+attempt "dev: build" build dev
+attempt "dev: all tests" run_ctest dev
+if ! $quick; then
+  attempt "asan + ubsan: build (clang 19)" build asan
+  attempt "asan + ubsan: all tests" run_ctest asan
+  attempt "tsan: build of the threaded parts (clang 19)" build tsan pipeline_tests ingest_tests
+  attempt "tsan: tests of pipeline/ and ingest/" run_tsan
+  attempt "clang-tidy-19" python3 -B .ci/clang_tidy.py build/dev "${KLAXON_TIDY_SECONDS:-600}"
+  attempt "fuzzing for ${KLAXON_FUZZ_SECONDS:-60} s" run_fuzzers
+fi
+
+if ((${#failed[@]} > 0)); then printf 'FAILED: %s\n' "${failed[@]}"; fi
+for preset in asan dev; do
+  if $quick && [[ $preset != dev ]]; then continue; fi
+  if [[ -f build/ctest-$preset.log ]]; then
+    printf '%s: ' "$preset"
+    sed -n '/tests passed/,$p' "build/ctest-$preset.log"
+  fi
+done
+((${#failed[@]} == 0))

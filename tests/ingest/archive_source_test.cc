@@ -1,0 +1,482 @@
+#include "ingest/archive_source.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/ingest/ingest_fixture.h"
+
+namespace klaxon {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class ArchiveSourceTest : public ::testing::Test {
+ protected:
+  std::string At(const std::string& name) const {
+    return directory_.Path(name);
+  }
+  std::string Write(const std::string& name, const std::string& bytes) const {
+    return directory_.Write(name, bytes);
+  }
+  ReadResult ReadAll(FileAccess* files = &SystemFiles()) const {
+    return ReadPaths({directory_.path()}, files);
+  }
+
+  TempDirectory directory_;
+};
+
+// stdin from a descriptor, for the life of it.
+class StdinFrom {
+ public:
+  explicit StdinFrom(int fd) : saved_(dup(0)) {
+    dup2(fd, 0);
+    close(fd);
+  }
+  ~StdinFrom() {
+    dup2(saved_, 0);
+    close(saved_);
+  }
+
+ private:
+  const int saved_;
+};
+
+TEST_F(ArchiveSourceTest, ReadsEveryKindByContent) {
+  const std::string lines = SomeLines(1000);
+  // The suffixes lie.
+  Write("a.gz", lines);
+  Write("b.log", Gzip(lines));
+  Write("c.txt", Zstd(lines));
+  Write("d", Compress(archive_write_add_filter_bzip2, lines));
+  Write("e.zst", Compress(archive_write_add_filter_xz, lines));
+  Write("f.log", Tar({{"x.log", lines}, {"sub/y.log.gz", Gzip(lines)}}));
+  Write("g", Gzip(Tar({{"z", Zstd(lines)}})));
+  Write("h", Zstd(Tar({{"inner.tar.gz", Gzip(Tar({{"deep", lines}}))}})));
+  const ReadResult result = ReadAll();
+  EXPECT_TRUE(absl::IsOutOfRange(result.end));
+  EXPECT_THAT(result.problems, IsEmpty());
+  EXPECT_THAT(
+      result.Paths(),
+      ElementsAre(At("a.gz"), At("b.log"), At("c.txt"), At("d"), At("e.zst"),
+                  At("f.log:x.log"), At("f.log:sub/y.log.gz"), At("g:z"),
+                  At("h:inner.tar.gz:deep")));
+  for (const ReadInput& input : result.inputs) {
+    EXPECT_EQ(input.bytes, lines) << input.path;
+  }
+  EXPECT_EQ(result.raw_bytes_read, result.raw_bytes_total);
+  EXPECT_GT(result.raw_bytes_total, lines.size());
+}
+
+TEST_F(ArchiveSourceTest, ManyBatchesOfManyInputs) {
+  const uint32_t seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  std::string want;
+  for (int i = 0; i < 40; ++i) {
+    const std::string lines = SomeLines(random() % 2000);
+    const std::string name = "f" + std::to_string(100 + i);
+    want += lines;
+    Write(name, i % 3 == 0 ? Gzip(lines) : i % 3 == 1 ? Zstd(lines) : lines);
+  }
+  for (int round = 0; round < 10; ++round) {
+    ArchiveOptions options;
+    options.paths = {directory_.path()};
+    options.batch_bytes = 1 + random() % 20'000;
+    options.line_bytes_max = 100 + random() % 100'000;
+    const ReadResult result = ReadSource(*MakeArchiveSource(options));
+    EXPECT_EQ(result.AllBytes(), want);
+    EXPECT_EQ(result.inputs.size(), 40u);
+  }
+}
+
+TEST_F(ArchiveSourceTest, OrderOfArgumentsDoesNotMatter) {
+  std::vector<std::string> paths;
+  for (int i = 0; i < 8; ++i) {
+    paths.push_back(
+        Write("d" + std::to_string(i % 3) + "/audit.log." + std::to_string(i),
+              SomeLines(i + 1)));
+  }
+  const ReadResult want = ReadPaths(paths);
+  std::mt19937 random(std::random_device{}());
+  for (int round = 0; round < 20; ++round) {
+    std::shuffle(paths.begin(), paths.end(), random);
+    const ReadResult result = ReadPaths(paths);
+    EXPECT_EQ(result.Paths(), want.Paths());
+    EXPECT_EQ(result.AllBytes(), want.AllBytes());
+  }
+}
+
+TEST_F(ArchiveSourceTest, RotationFamilyIsReadInTimeOrder) {
+  Write("audit.log", "4\n");
+  Write("audit-2026-01-02T03-04-05.001.log", "3\n");
+  Write("audit-2026-01-01T03-04-05.002.log.gz", Gzip("1\n"));
+  Write("audit-2026-01-01T03-04-05.003.log.zst", Zstd("2\n"));
+  EXPECT_EQ(ReadAll().AllBytes(), "1\n2\n3\n4\n");
+}
+
+TEST_F(ArchiveSourceTest, LogAndItsEqualGzAreReadOnce) {
+  const std::string lines = SomeLines(20'000);
+  Write("x.log", lines);
+  Write("x.log.gz", Gzip(lines));
+  Write("x.log.zst", Zstd(lines));
+  const ReadResult result = ReadAll();
+  EXPECT_THAT(result.Paths(), ElementsAre(At("x.log")));
+  EXPECT_EQ(result.AllBytes(), lines);
+  EXPECT_THAT(result.problems, IsEmpty());
+  EXPECT_EQ(result.raw_bytes_read, result.raw_bytes_total);
+}
+
+TEST_F(ArchiveSourceTest, GzOfAKilledCompressorIsNoProblem) {
+  const std::string lines = SomeLines(20'000);
+  const std::string gz = Gzip(lines);
+  Write("x.log", lines);
+  for (size_t cut : {size_t{0}, size_t{1}, size_t{5}, size_t{18}, gz.size() / 2,
+                     gz.size() - 1}) {
+    SCOPED_TRACE(cut);
+    Write("x.log.gz", gz.substr(0, cut));
+    const ReadResult result = ReadAll();
+    EXPECT_EQ(result.AllBytes(),
+              cut == 1 || cut == 5 ? result.AllBytes() : lines);
+    EXPECT_EQ(result.inputs.front().bytes, lines);
+    if (cut != 1) {
+      EXPECT_THAT(result.problems, IsEmpty());
+    }
+  }
+}
+
+TEST_F(ArchiveSourceTest, TheLongerOfTwinsIsRead) {
+  const std::string lines = SomeLines(20'000);
+  Write("x.log", lines.substr(0, 1000));  // gunzip killed half-way.
+  Write("x.log.gz", Gzip(lines));
+  const ReadResult result = ReadAll();
+  EXPECT_THAT(result.Paths(), ElementsAre(At("x.log.gz")));
+  EXPECT_EQ(result.AllBytes(), lines);
+}
+
+TEST_F(ArchiveSourceTest, DifferentTwinsAreBothRead) {
+  Write("x.log", SomeLines(20'000) + "a\n");
+  Write("x.log.gz", Gzip(SomeLines(20'000) + "b\n"));
+  Write("y.log", "new\n");
+  Write("y.log.gz", Gzip("old\n"));
+  const ReadResult result = ReadAll();
+  EXPECT_THAT(result.Paths(), ElementsAre(At("x.log"), At("x.log.gz"),
+                                          At("y.log"), At("y.log.gz")));
+}
+
+TEST_F(ArchiveSourceTest, TwinOnADyingDiskDoesNotHideTheOther) {
+  const std::string lines = SomeLines(20'000);
+  Write("x.log", lines);
+  Write("x.log.gz", Gzip(lines));
+  FaultyFiles files;
+  files.faults[At("x.log")] = {.read_error_at = 70'000};
+  const ReadResult result = ReadAll(&files);
+  EXPECT_THAT(result.Paths(), ElementsAre(At("x.log"), At("x.log.gz")));
+  EXPECT_EQ(result.inputs[1].bytes, lines);
+  ASSERT_EQ(result.problems.size(), 1u);
+  EXPECT_EQ(result.problems[0].offset, 70'000u);
+}
+
+TEST_F(ArchiveSourceTest, TruncatedGzGivesWhatCameBeforeAndItsOffset) {
+  const std::string lines = SomeLines(50'000);
+  const std::string gz = Gzip(lines);
+  Write("a.log.gz", gz.substr(0, gz.size() / 2));
+  Write("b.log", "b\n");
+  const ReadResult result = ReadAll();
+  ASSERT_EQ(result.inputs.size(), 2u);
+  EXPECT_TRUE(lines.starts_with(result.inputs[0].bytes));
+  EXPECT_GT(result.inputs[0].bytes.size(), lines.size() / 3);
+  ASSERT_EQ(result.problems.size(), 1u);
+  EXPECT_EQ(result.problems[0].path, At("a.log.gz"));
+  EXPECT_EQ(result.problems[0].offset, result.inputs[0].bytes.size());
+  EXPECT_TRUE(result.problems[0].lost);
+}
+
+TEST_F(ArchiveSourceTest, WrongChecksumHasTheOffsetOfItsMember) {
+  const std::string lines = SomeLines(10'000);
+  std::string bad = Gzip(lines);
+  bad[bad.size() - 8] ^= 1;
+  Write("a.log.gz", Gzip(lines) + bad + Gzip(lines));
+  const ReadResult result = ReadAll();
+  EXPECT_EQ(result.AllBytes(), lines + lines + lines);
+  ASSERT_EQ(result.problems.size(), 1u);
+  EXPECT_EQ(result.problems[0].offset, 2 * lines.size());
+}
+
+TEST_F(ArchiveSourceTest, DamagedTarSaysWhichMember) {
+  const std::string lines = SomeLines(1000);
+  std::string tar = Tar({{"a", lines}, {"b", lines}});
+  Write("t.tar.gz", Gzip(tar.substr(0, 20'000)));
+  const ReadResult result = ReadAll();
+  EXPECT_EQ(result.inputs.back().path, At("t.tar.gz:b"));
+  ASSERT_EQ(result.problems.size(), 1u);
+  EXPECT_EQ(result.problems[0].path, At("t.tar.gz:b"));
+  EXPECT_EQ(result.problems[0].offset, result.inputs.back().bytes.size());
+  // The gz breaks off, and with it the tar: that is one problem.
+  const std::string gz = Gzip(tar);
+  Write("t.tar.gz", gz.substr(0, gz.size() / 2));
+  EXPECT_EQ(ReadAll().problems.size(), 1u);
+}
+
+TEST_F(ArchiveSourceTest, BrokenMemberOfATarDoesNotHideTheNext) {
+  const std::string lines = SomeLines(1000);
+  const std::string gz = Gzip(lines);
+  Write("t.tar", Tar({{"a.gz", gz.substr(0, gz.size() / 2)}, {"b.gz", gz}}));
+  const ReadResult result = ReadAll();
+  ASSERT_EQ(result.inputs.size(), 2u);
+  EXPECT_EQ(result.inputs[1].bytes, lines);
+  ASSERT_EQ(result.problems.size(), 1u);
+  EXPECT_EQ(result.problems[0].path, At("t.tar:a.gz"));
+}
+
+TEST_F(ArchiveSourceTest, ReadErrorInTheMiddleAtEveryByte) {
+  const std::string lines = SomeLines(30);
+  Write("a.log", lines);
+  Write("b.log", "b\n");
+  for (size_t at = 0; at < lines.size(); ++at) {
+    SCOPED_TRACE(at);
+    FaultyFiles files;
+    files.faults[At("a.log")] = {.read_error_at = static_cast<int64_t>(at),
+                                 .piece_max = 7};
+    const ReadResult result = ReadAll(&files);
+    ASSERT_EQ(result.inputs.size(), 2u);
+    EXPECT_EQ(result.inputs[0].bytes, lines.substr(0, at));
+    EXPECT_EQ(result.inputs[1].bytes, "b\n");
+    ASSERT_EQ(result.problems.size(), 1u);
+    EXPECT_EQ(result.problems[0].offset, at);
+    EXPECT_TRUE(result.problems[0].lost);
+    EXPECT_THAT(result.problems[0].message, HasSubstr("input/output error"));
+    EXPECT_EQ(files.open_now, 0);
+  }
+}
+
+TEST_F(ArchiveSourceTest, ShortReadsAndSignalsDoNotShow) {
+  const std::string lines = SomeLines(3000);
+  Write("a.log", lines);
+  Write("b.log", Gzip(lines));
+  Write("c.tar.zst", Zstd(Tar({{"c", lines}})));
+  FaultyFiles files;
+  for (const char* name : {"a.log", "b.log", "c.tar.zst"}) {
+    files.faults[At(name)] = {.piece_max = 13, .signals = true};
+  }
+  const ReadResult result = ReadAll(&files);
+  EXPECT_EQ(result.AllBytes(), lines + lines + lines);
+  EXPECT_THAT(result.problems, IsEmpty());
+}
+
+TEST_F(ArchiveSourceTest, UnreadableFileIsAProblemAndTheRestGoesOn) {
+  Write("a.log", "a\n");
+  Write("b.log", "b\n");
+  FaultyFiles files;
+  files.faults[At("a.log")] = {.open_error = EACCES};
+  const ReadResult result = ReadAll(&files);
+  EXPECT_TRUE(result.open.ok());
+  EXPECT_THAT(result.Paths(), ElementsAre(At("b.log")));
+  ASSERT_EQ(result.problems.size(), 1u);
+  EXPECT_THAT(result.problems[0].message, HasSubstr("permission denied"));
+  EXPECT_EQ(result.raw_bytes_read, result.raw_bytes_total);
+}
+
+TEST_F(ArchiveSourceTest, OpenFailsOnlyWhenNothingCanBeRead) {
+  EXPECT_TRUE(absl::IsInvalidArgument(ReadPaths({}).open));
+  const ReadResult missing = ReadPaths({At("x"), At("y")});
+  EXPECT_TRUE(absl::IsNotFound(missing.open));
+  EXPECT_THAT(std::string(missing.open.message()), HasSubstr(At("x")));
+  EXPECT_EQ(missing.problems.size(), 2u);
+  Write("a.log", "a\n");
+  FaultyFiles files;
+  files.faults[At("a.log")] = {.open_error = EACCES};
+  EXPECT_TRUE(absl::IsPermissionDenied(ReadAll(&files).open));
+  EXPECT_TRUE(ReadPaths({At("x"), At("a.log")}).open.ok());
+}
+
+TEST_F(ArchiveSourceTest, EmptyFilesAreInputs) {
+  Write("a.log", "");
+  Write("b.log.gz", Gzip(""));
+  Write("c.tar", Tar({{"c", ""}}));
+  const ReadResult result = ReadAll();
+  EXPECT_THAT(result.Paths(),
+              ElementsAre(At("a.log"), At("b.log.gz"), At("c.tar:c")));
+  EXPECT_THAT(result.problems, IsEmpty());
+}
+
+TEST_F(ArchiveSourceTest, ClusterIsTheFirstGroupOfThePath) {
+  Write("clusters/prod/a.log", "a\n");
+  Write("other/c.log", "c\n");
+  Write("test.tar", Tar({{"clusters/edge/b.log", "b\n"}}));
+  ArchiveOptions options;
+  options.paths = {directory_.path()};
+  options.cluster_path_regex = "clusters/([^/]+)/";
+  const ReadResult result = ReadSource(*MakeArchiveSource(options));
+  ASSERT_EQ(result.inputs.size(), 3u);
+  EXPECT_EQ(result.inputs[0].cluster, "edge");
+  EXPECT_EQ(result.inputs[1].cluster, "prod");
+  EXPECT_EQ(result.inputs[2].cluster, "");
+}
+
+TEST_F(ArchiveSourceTest, BadClusterRegexIsRefused) {
+  Write("a.log", "a\n");
+  for (const char* regex : {"clusters/(", "clusters/[^/]+/"}) {
+    ArchiveOptions options;
+    options.paths = {directory_.path()};
+    options.cluster_path_regex = regex;
+    const absl::Status status = MakeArchiveSource(options)->Open({});
+    EXPECT_TRUE(absl::IsInvalidArgument(status));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("clusters/([^/]+)/"));
+  }
+}
+
+TEST_F(ArchiveSourceTest, ModeIsPerInput) {
+  Write("a.json", "{\n}\n{\n}\n");
+  Write("b.log", "{}\n{}\n");
+  ArchiveOptions options;
+  options.paths = {directory_.path()};
+  const ReadResult result = ReadSource(*MakeArchiveSource(options));
+  EXPECT_THAT(result.inputs[0].framings,
+              ElementsAre(BatchFraming::kDocument, BatchFraming::kDocument));
+  EXPECT_THAT(result.inputs[1].framings, ElementsAre(BatchFraming::kLines));
+}
+
+TEST_F(ArchiveSourceTest, OneDescriptorAtATimeAndNoneLeft) {
+  for (int i = 0; i < 50; ++i) {
+    Write("f" + std::to_string(i), Gzip(SomeLines(10)));
+  }
+  Write("t.tar.gz", Gzip(Tar({{"t", Gzip("t\n")}})));
+  const size_t before = OpenDescriptors();
+  FaultyFiles files;
+  ReadAll(&files);
+  EXPECT_EQ(files.open_now, 0);
+  EXPECT_EQ(files.open_most, 1);
+  {
+    auto source = MakeArchiveSource({.paths = {directory_.path()}});
+    ASSERT_TRUE(source->Open({}).ok());
+    Batch batch;
+    ASSERT_TRUE(source->Read(absl::ZeroDuration(), batch).ok());
+  }  // Left in the middle.
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_F(ArchiveSourceTest, ReadsStdin) {
+  for (const std::string& bytes : {SomeLines(100'000), Gzip(SomeLines(100'000)),
+                                   Zstd(Tar({{"x", SomeLines(100'000)}}))}) {
+    int pipe_fds[2];
+    ASSERT_EQ(pipe(pipe_fds), 0);
+    StdinFrom redirected(pipe_fds[0]);
+    std::thread writer([&] {
+      for (size_t at = 0; at < bytes.size();) {
+        const ssize_t wrote = write(pipe_fds[1], bytes.data() + at,
+                                    std::min<size_t>(bytes.size() - at, 3000));
+        if (wrote < 0) break;
+        at += wrote;
+      }
+      close(pipe_fds[1]);
+    });
+    const ReadResult result = ReadPaths({"-"});
+    writer.join();
+    EXPECT_EQ(result.AllBytes(), SomeLines(100'000));
+    EXPECT_EQ(result.raw_bytes_total, 0u);
+    EXPECT_EQ(result.raw_bytes_read, bytes.size());
+  }
+}
+
+TEST_F(ArchiveSourceTest, StdinFromAFile) {
+  const std::string path = Write("a.log", "a\nb\n");
+  StdinFrom redirected(open(path.c_str(), O_RDONLY));
+  const ReadResult result = ReadPaths({"-"});
+  EXPECT_EQ(result.AllBytes(), "a\nb\n");
+  EXPECT_THAT(result.Paths(), ElementsAre("-"));
+}
+
+TEST_F(ArchiveSourceTest, SilentPipeIsUnavailableAndCanBeInterrupted) {
+  int pipe_fds[2];
+  ASSERT_EQ(pipe(pipe_fds), 0);
+  StdinFrom redirected(pipe_fds[0]);
+  auto source = MakeArchiveSource({.paths = {"-"}});
+  ASSERT_TRUE(source->Open({}).ok());
+  Batch batch;
+  EXPECT_TRUE(absl::IsUnavailable(source->Read(absl::Milliseconds(20), batch)));
+  ASSERT_EQ(write(pipe_fds[1], "{\"a\":1}\n{\"b\"", 13), 13);
+  ASSERT_TRUE(source->Read(absl::Milliseconds(20), batch).ok());
+  EXPECT_EQ(batch.bytes.view(), "{\"a\":1}\n");
+  EXPECT_TRUE(batch.first_of_input);
+  EXPECT_FALSE(batch.last_of_input);
+  std::thread waker([&] {
+    absl::SleepFor(absl::Milliseconds(50));
+    source->Interrupt();
+  });
+  EXPECT_TRUE(absl::IsCancelled(source->Read(absl::InfiniteDuration(), batch)));
+  waker.join();
+  EXPECT_TRUE(absl::IsCancelled(source->Read(absl::InfiniteDuration(), batch)));
+  close(pipe_fds[1]);
+}
+
+TEST_F(ArchiveSourceTest, InterruptReachesIntoATarFromAPipe) {
+  int pipe_fds[2];
+  ASSERT_EQ(pipe(pipe_fds), 0);
+  StdinFrom redirected(pipe_fds[0]);
+  const std::string head = Tar({{"x", SomeLines(1000)}}).substr(0, 3000);
+  ASSERT_EQ(write(pipe_fds[1], head.data(), head.size()),
+            static_cast<ssize_t>(head.size()));
+  auto source = MakeArchiveSource({.paths = {"-"}});
+  ASSERT_TRUE(source->Open({}).ok());
+  std::thread waker([&] {
+    absl::SleepFor(absl::Milliseconds(50));
+    source->Interrupt();
+  });
+  Batch batch;
+  absl::Status status;
+  do {
+    status = source->Read(absl::InfiniteDuration(), batch);
+  } while (status.ok());
+  EXPECT_TRUE(absl::IsCancelled(status));
+  waker.join();
+  close(pipe_fds[1]);
+}
+
+TEST_F(ArchiveSourceTest, NamedFifoWaitsForItsWriter) {
+  const std::string fifo = At("fifo");
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  std::thread writer([&] {
+    absl::SleepFor(absl::Milliseconds(50));
+    std::ofstream(fifo) << "a\nb\n";
+  });
+  const ReadResult result = ReadPaths({fifo});
+  writer.join();
+  EXPECT_EQ(result.AllBytes(), "a\nb\n");
+}
+
+TEST_F(ArchiveSourceTest, PipeByItsDescriptorsNameEndsWithItsWriter) {
+  int pipe_fds[2];
+  ASSERT_EQ(pipe(pipe_fds), 0);
+  ASSERT_EQ(write(pipe_fds[1], "a\n", 2), 2);
+  close(pipe_fds[1]);  // As of `klaxon scan <(echo a)`.
+  const ReadResult result =
+      ReadPaths({"/dev/fd/" + std::to_string(pipe_fds[0])});
+  EXPECT_EQ(result.AllBytes(), "a\n");
+  close(pipe_fds[0]);
+}
+
+TEST(BatchBuffer, KeepsItsContentWhenItGrows) {
+  BatchBuffer buffer;
+  EXPECT_EQ(buffer.view(), "");
+  buffer.Reserve(10);
+  std::copy_n("0123456789", 10, buffer.data());
+  buffer.set_size(10);
+  buffer.Reserve(1000);
+  EXPECT_EQ(buffer.view(), "0123456789");
+  EXPECT_GE(buffer.capacity(), 1000u);
+  buffer.Reserve(5);
+  EXPECT_EQ(buffer.view(), "0123456789");
+  EXPECT_GE(buffer.capacity(), 1000u);
+}
+
+}  // namespace
+}  // namespace klaxon

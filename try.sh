@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds klaxon and runs it.
+#
+#   ./try.sh                scan the shipped samples and explain what was found
+#   ./try.sh ARGS           klaxon ARGS, for example: ./try.sh scan /var/log/kubernetes
+#
+# On Debian 12 and 13 it first installs what is missing (as root or with sudo).
+# What it does goes to stderr; stdout is klaxon's.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=.ci/packages.sh
+source "$root/.ci/packages.sh"
+
+build() {
+  cd "$root" && cmake --preset release &&
+    cmake --build --preset release --target klaxon
+}
+
+install_missing "${BUILD_PACKAGES[@]}"
+if [[ -x $root/build/release/klaxon ]]; then
+  step "bringing build/release up to date" build
+else
+  step "building klaxon, once (some minutes)" build
+fi
+klaxon=$root/build/release/klaxon
+if (($# > 0)); then exec "$klaxon" "$@"; fi
+
+cd "$root"
+say "klaxon scan --output text samples"
+status=0
+"$klaxon" scan --output text samples || status=$?
+printf '\nWhat was found, and what rightly was not (samples/README.md):\n\n'
+cat samples/README.md
+printf '\nYour own logs: ./try.sh scan PATH…   All commands: ./try.sh --help\n'
+exit "$status"
