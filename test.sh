@@ -32,8 +32,15 @@ export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 attempt() { step "$@" || failed+=("$1"); }
 
 check_format() {
-  find . -path ./build -prune -o \( -name '*.h' -o -name '*.cc' \) -print0 | sort -z |
-    xargs -0 clang-format-19 --dry-run -Werror
+  local bad
+  # The places in a file say little, its name all that is needed.
+  bad=$(find . -path ./build -prune -o \( -name '*.h' -o -name '*.cc' \) -print0 | sort -z |
+    xargs -0 clang-format-19 --dry-run 2>&1 |
+    sed -n 's/^\([^:]*\):.*-Wclang-format-violations.*/\1/p' | sort -u)
+  if [[ -n $bad ]]; then
+    printf 'not formatted; run clang-format-19 -i on:\n%s\n' "$bad"
+    return 1
+  fi
 }
 
 build() {
@@ -61,11 +68,9 @@ run_fuzzers() {
     [[ -f $fuzzer && -x $fuzzer ]] || continue
     name=$(basename "$fuzzer")
     mkdir -p "build/corpus/$name"
-    local seeds=()
-    if [[ -d tests/fuzz/corpus/$name ]]; then seeds=("tests/fuzz/corpus/$name"); fi
-    "$fuzzer" -max_total_time="${KLAXON_FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=2048 \
-      -print_final_stats=1 -artifact_prefix="build/$name-" \
-      "build/corpus/$name" "${seeds[@]}" &
+    "$fuzzer" -max_total_time="${KLAXON_FUZZ_SECONDS:-60}" -max_len=8192 -timeout=10 \
+      -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="build/$name-" \
+      "build/corpus/$name" "tests/fuzz/corpus/${name#fuzz_}" &
     pids+=($!)
   done
   if ((${#pids[@]} == 0)); then

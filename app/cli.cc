@@ -11,6 +11,7 @@
 #include "app/config_values.h"
 #include "app/spelling.h"
 #include "fmt/format.h"
+#include "fmt/ranges.h"
 
 namespace klaxon {
 namespace {
@@ -36,7 +37,11 @@ constexpr std::string_view kShortHelp =
     "  klaxon check -c FILE      validate a configuration\n"
     "  klaxon config             every key of the configuration\n"
     "\n"
-    "klaxon COMMAND --help says more, with examples.\n";
+    "Examples:\n"
+    "  klaxon scan /var/log/kubernetes\n"
+    "  klaxon scan audit.log audit-*.log.gz --min-severity medium\n"
+    "\n"
+    "klaxon COMMAND --help says more; klaxon --version.\n";
 
 constexpr const char* kScanExamples =
     "Examples:\n"
@@ -106,8 +111,7 @@ void Choose(std::string_view flag, const std::string& typed,
     }
     names.push_back(choice.name);
   }
-  errors->push_back(fmt::format("{}: \"{}\" is none of {}{}", flag, typed,
-                                fmt::join(names, " "),
+  errors->push_back(fmt::format("{}: unknown value \"{}\"{}", flag, typed,
                                 SuggestName(typed, names)));
 }
 
@@ -266,7 +270,7 @@ void CommandLineParser::AddLogFlags(CLI::App* app) {
 void CommandLineParser::AddAlertFlags(CLI::App* app) {
   app->add_option("--threads", line_.threads, "0: one for each core")
       ->type_name("N")
-      ->check(CLI::Range(0, kThreadsMax));
+      ->check(CLI::Range(0, kThreadsMax).description(""));
   app->add_option("--output", raw_.output,
                   "alerts as ndjson or text; auto: text on a terminal")
       ->type_name("FORMAT");
@@ -312,9 +316,7 @@ void CommandLineParser::AddJudgeFlags(CLI::App* app) {
 }
 
 void CommandLineParser::AddPaths(CLI::App* app, const char* help) {
-  CLI::Option* paths = app->add_option("PATH", line_.paths, help);
-  // Else CLI11 takes "[ab]" for a list.
-  paths->type_name("")->allow_extra_args(false);
+  app->add_option("PATH", line_.paths, help)->type_name("");
 }
 
 bool CommandLineParser::Given(const char* flag) const {
@@ -367,10 +369,10 @@ void CommandLineParser::CheckTimes(Errors* errors) {
 
 void CommandLineParser::CheckRest(Errors* errors) {
   if (Given("--state-dir")) {
-    errors->push_back(fmt::format(
-        "--state-dir: {} keeps no state, it reads everything anew each time; "
-        "leave it out (it is for tail, kafka, serve and run)",
-        chosen_->get_name()));
+    errors->push_back(
+        fmt::format("--state-dir: {} keeps no state; leave it out (it is for "
+                    "tail, kafka, serve and run)",
+                    chosen_->get_name()));
   }
   if (raw_.connect) {
     errors->push_back(
@@ -442,15 +444,18 @@ ParsedCommandLine CommandLineParser::Parse(
   // CLI11 would leave the command at "--" and take what follows for its own.
   auto dashes = std::find(arguments.begin(), arguments.end(), "--");
   std::vector<std::string> flags(arguments.begin(), dashes);
+  for (size_t i = 1; i < flags.size(); ++i) {
+    // CLI11 would take the glob "[ab]" for a list of its own.
+    bool is_list = flags[i].starts_with('[') && flags[i].ends_with(']');
+    if (is_list && !flags[i - 1].starts_with('-')) flags[i].insert(0, "./");
+  }
   std::reverse(flags.begin(), flags.end());  // CLI11 takes them from the back.
   try {
     app_.parse(std::move(flags));
-  } catch (const CLI::CallForAllHelp&) {
-    parsed.text = app_.help("", CLI::AppFormatMode::All);
-    return parsed;
   } catch (const CLI::CallForHelp&) {
     std::vector<CLI::App*> apps = app_.get_subcommands();
-    parsed.text = apps.empty() ? app_.help() : apps[0]->help("klaxon");
+    parsed.text =
+        apps.empty() ? std::string(kShortHelp) : apps[0]->help("klaxon");
     return parsed;
   } catch (const CLI::CallForVersion& version) {
     parsed.text = std::string(version.what()) + "\n";
@@ -489,6 +494,7 @@ bool Contains(std::span<const std::string_view> names, std::string_view name) {
 ParsedCommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
   if (arguments.empty()) return UsageError(std::string(kShortHelp));
   const std::string& command = arguments[0];
+  if (command == "help") return CommandLineParser().Parse({"--help"});
   if (Contains(kLaterCommands, command)) {
     return UsageError(
         fmt::format("klaxon: {} is not in this version yet; there are {}\n",

@@ -14,6 +14,11 @@ void LogProblem(const ConfigProblem& problem, Console* console) {
   LogMessage log;
   log.place = problem.place.ToString();
   log.message = problem.message;
+  if (problem.place.line > 0) {
+    log.fields = {{"source", problem.place.origin},
+                  {"line", static_cast<uint64_t>(problem.place.line)},
+                  {"column", static_cast<uint64_t>(problem.place.column)}};
+  }
   switch (problem.level) {
     case ProblemLevel::kError:
       log.level = LogLevel::kError;

@@ -255,6 +255,18 @@ constexpr ConfigKey kStateKeys[] = {
      ReadSection<kReorderKeys>, kReorderKeys},
 };
 
+void ReadState(const ConfigNode& node, const ConfigTarget& target) {
+  ReadMapping(node, kStateKeys, target);
+  for (const ConfigEntry& entry : node.entries) {
+    if (entry.key == "keys_max") continue;
+    target.problems->Note(
+        node.place,
+        "state: all but keys_max is for the daemon, which is not in this "
+        "version yet; ignored here");
+    return;
+  }
+}
+
 constexpr ConfigKey kHttpKeys[] = {
     {"listen",
      "address:port",
@@ -310,8 +322,7 @@ std::span<const ConfigKey> RootKeys() {
        {}},
       {"limits", "mapping", "{}", "what memory may be used for",
        ReadSection<kLimitsKeys>, kLimitsKeys},
-      {"state", "mapping", "{}", "what is remembered", ReadSection<kStateKeys>,
-       kStateKeys},
+      {"state", "mapping", "{}", "what is remembered", ReadState, kStateKeys},
       {"http", "mapping", "{}", "daemon: its own endpoint",
        ReadLaterSection<kHttpKeys>, kHttpKeys},
   };

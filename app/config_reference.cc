@@ -39,11 +39,10 @@ void AppendDetectors(const ConfigKey& key, std::string* out) {
     fmt::format_to(std::back_inserter(*out), "  # {}\n  {}:\n", info->title,
                    info->name);
     DetectorOptions defaults(*info);
-    AppendKey("    ", OptionTypeWords(OptionType::kBool),
-              "whether it runs at all", "enabled",
+    AppendKey("    ", "true or false", "whether it runs at all", "enabled",
               defaults.enabled ? "true" : "false", out);
     for (const OptionInfo& option : info->options) {
-      AppendKey("    ", OptionTypeWords(option.type), option.help, option.name,
+      AppendKey("    ", OptionTypeWords(option), option.help, option.name,
                 FormatOption(option, option.default_value), out);
     }
   }

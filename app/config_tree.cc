@@ -83,6 +83,7 @@ class TreeBuilder : public YAML::EventHandler {
     ConfigNode node;
     YAML::anchor_t anchor = 0;
     bool has_key = false;
+    bool bad_key = false;
     ConfigEntry entry;  // Its key, while the value is awaited.
   };
 
@@ -109,7 +110,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void Begin(ConfigNode node, YAML::anchor_t anchor) {
-    open_.push_back({std::move(node), anchor, false, {}});
+    open_.push_back({std::move(node), anchor, false, false, {}});
   }
   void End() {
     Open done = std::move(open_.back());
@@ -131,6 +132,7 @@ class TreeBuilder : public YAML::EventHandler {
       AddKey(node, &open);
     } else {
       open.has_key = false;
+      if (open.bad_key) return;  // Reported already.
       open.entry.value = std::move(node);
       if (const ConfigEntry* first = open.node.Find(open.entry.key)) {
         problems_->Error(
@@ -147,14 +149,14 @@ class TreeBuilder : public YAML::EventHandler {
     open->entry = ConfigEntry();
     open->entry.place = node.place;
     open->entry.key = node.text;
-    if (node.kind != ConfigNode::Kind::kScalar) {
-      problems_->Error(node.place, "a key must be a text; write \"name: …\"");
-      return;
-    }
-    if (node.text == "<<" && !node.quoted) {
+    bool merges = node.text == "<<" && !node.quoted;
+    open->bad_key = merges || node.kind != ConfigNode::Kind::kScalar;
+    if (merges) {
       problems_->Error(node.place,
                        "merge keys (<<) are not supported; write the keys out "
                        "or use an alias for the whole value");
+    } else if (open->bad_key) {
+      problems_->Error(node.place, "a key must be a text; write \"name: …\"");
     }
   }
 

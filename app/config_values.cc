@@ -221,6 +221,12 @@ std::string QuoteText(std::string_view text) {
   return quoted + '"';
 }
 
+std::string RangeWords(int64_t max, std::string_view from,
+                       std::string_view to) {
+  if (max == INT64_MAX) return fmt::format(", at least {}", from);
+  return fmt::format(", {} to {}", from, to);
+}
+
 template <typename Item, typename Format>
 std::string FormatList(const std::vector<Item>& items, Format format) {
   std::string list = "[";
@@ -534,16 +540,20 @@ std::string FormatOption(const OptionInfo& info, const OptionValue& value) {
   return "";
 }
 
-std::string_view OptionTypeWords(OptionType type) {
-  switch (type) {
+std::string OptionTypeWords(const OptionInfo& info) {
+  switch (info.type) {
     case OptionType::kBool:
       return "true or false";
     case OptionType::kCount:
-      return "whole number";
+      return "whole number" + RangeWords(info.max, fmt::format("{}", info.min),
+                                         fmt::format("{}", info.max));
     case OptionType::kPercent:
-      return "percent";
+      return "percent" + RangeWords(info.max, fmt::format("{}%", info.min),
+                                    fmt::format("{}%", info.max));
     case OptionType::kDuration:
-      return "duration";
+      return "duration" + RangeWords(info.max,
+                                     FormatDuration(LeastDuration(info)),
+                                     FormatDuration(info.max));
     case OptionType::kTextList:
       return "list of texts";
     case OptionType::kGlobList:
@@ -554,6 +564,24 @@ std::string_view OptionTypeWords(OptionType type) {
       return "list of {account, cidr, until}";
   }
   return "";
+}
+
+std::string ExampleOption(const OptionInfo& info) {
+  std::string value = FormatOption(info, info.default_value);
+  if (value != "[]") return value;
+  switch (info.type) {
+    case OptionType::kTextList:
+      return "[name]";
+    case OptionType::kGlobList:
+      return "[/etc/kubernetes/*.conf]";
+    case OptionType::kCidrList:
+      return "[203.0.113.0/24]";
+    case OptionType::kAllowList:
+      return "[{account: ci/deployer, cidr: 203.0.113.0/24, until: "
+             "2026-12-31}]";
+    default:
+      return value;
+  }
 }
 
 }  // namespace klaxon

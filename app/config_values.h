@@ -69,7 +69,10 @@ std::string FormatSize(uint64_t bytes);
 std::string FormatOption(const OptionInfo& info, const OptionValue& value);
 // "[a, b]", quoted where YAML would read anything but a text.
 std::string FormatTexts(std::span<const std::string> texts);
-// "duration", "list of CIDRs": the type in words.
-std::string_view OptionTypeWords(OptionType type);
+// "duration, 60s to 7d", "list of CIDRs": type and range in words.
+std::string OptionTypeWords(const OptionInfo& info);
+// A value that shows how one is written: the default, or where that is an
+// empty list, one with an item.
+std::string ExampleOption(const OptionInfo& info);
 
 }  // namespace klaxon

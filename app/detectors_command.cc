@@ -10,6 +10,7 @@
 #include "app/config_values.h"
 #include "app/spelling.h"
 #include "fmt/format.h"
+#include "fmt/ranges.h"
 
 namespace klaxon {
 namespace {
@@ -49,25 +50,6 @@ void AppendSection(std::string_view title, std::string_view text,
   AppendWrapped(text, 2, out);
 }
 
-std::string Range(const OptionInfo& option) {
-  bool bounded = option.max != INT64_MAX;
-  switch (option.type) {
-    case OptionType::kCount:
-      return bounded ? fmt::format(", {} to {}", option.min, option.max)
-                     : fmt::format(", at least {}", option.min);
-    case OptionType::kPercent:
-      return bounded ? fmt::format(", {}% to {}%", option.min, option.max) : "";
-    case OptionType::kDuration: {
-      std::string least = FormatDuration(LeastDuration(option));
-      return bounded
-                 ? fmt::format(", {} to {}", least, FormatDuration(option.max))
-                 : fmt::format(", at least {}", least);
-    }
-    default:
-      return "";
-  }
-}
-
 void AppendOptions(const DetectorInfo& info, std::string* out) {
   *out += "\nOptions\n";
   fmt::format_to(std::back_inserter(*out),
@@ -76,20 +58,18 @@ void AppendOptions(const DetectorInfo& info, std::string* out) {
   for (const OptionInfo& option : info.options) {
     fmt::format_to(std::back_inserter(*out), "  {}: {}\n", option.name,
                    FormatOption(option, option.default_value));
-    AppendWrapped(fmt::format("{}{}. {}", OptionTypeWords(option.type),
-                              Range(option), option.help),
+    AppendWrapped(fmt::format("{}. {}", OptionTypeWords(option), option.help),
                   6, out);
   }
 }
 
-// A configuration that is the default: what is there to be changed.
 void AppendExample(const DetectorInfo& info, std::string* out) {
   fmt::format_to(std::back_inserter(*out), "\nExample\n  detectors:\n    {}:\n",
                  info.name);
   if (info.options.empty()) *out += "      enabled: false\n";
   for (const OptionInfo& option : info.options) {
     fmt::format_to(std::back_inserter(*out), "      {}: {}\n", option.name,
-                   FormatOption(option, option.default_value));
+                   ExampleOption(option));
   }
 }
 

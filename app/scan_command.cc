@@ -37,9 +37,9 @@ class ObservationOutput {
   bool failed() const { return failed_; }
 
  private:
-  template <typename Value>
-  void AddAll(const std::vector<Value>& values) {
-    for (const Value& value : values) {
+  template <typename Values>
+  void AddAll(const Values& values) {
+    for (const auto& value : values) {
       AppendJson(value, &buffer_);
       buffer_ += '\n';
       if (buffer_.size() >= kObservationBufferBytes) Flush();

@@ -43,12 +43,13 @@ void Line(std::string_view heading, std::string_view text, std::string* out) {
 
 void AppendRead(const SummaryInput& input, std::string* out) {
   const ScanSummary& scan = input.scan;
-  Line(input.interrupted ? "read (cut)" : "read",
+  Line("read",
        fmt::format("{}, {}, {}, {} of {}", Plural(scan.inputs, "input"),
                    FormatBytes(static_cast<double>(scan.bytes)),
                    Plural(scan.lines, "line"), Plural(scan.events, "event"),
                    Plural(scan.requests, "request")),
        out);
+  if (input.interrupted) Line("", "interrupted: the rest was not read", out);
   if (scan.first_event != kNoTime) {
     Line("from",
          fmt::format("{} to {}", FormatTime(scan.first_event),
@@ -67,6 +68,7 @@ void AppendRead(const SummaryInput& input, std::string* out) {
 void AppendFound(const SummaryInput& input, std::string* out) {
   const ScanSummary& scan = input.scan;
   uint64_t total = 0;
+  uint64_t most = 0;
   std::string severities;
   for (size_t i = std::size(kSeverities); i-- > 0;) {
     uint64_t count = CountOf(scan.alerts_by_severity, kSeverities[i]);
@@ -78,7 +80,12 @@ void AppendFound(const SummaryInput& input, std::string* out) {
   Line("found", total == 0 ? "no alerts" : Plural(total, "alert") + severities,
        out);
   for (const auto& [detector, count] : scan.alerts_by_detector) {
-    Line("", fmt::format("{:>6} {}", FormatCount(count), detector), out);
+    most = std::max(most, count);
+  }
+  size_t width = FormatCount(most).size();
+  for (const auto& [detector, count] : scan.alerts_by_detector) {
+    Line("", fmt::format("{:>{}}  {}", FormatCount(count), width, detector),
+         out);
   }
   if (input.filtered > 0) {
     Line("",
@@ -110,8 +117,7 @@ void AppendUnread(const SummaryInput& input, std::string* out) {
   }
   if (input.gaps > 0) {
     Line("missing",
-         fmt::format("{}, wholly or in part; see above",
-                     Plural(input.gaps, "input")),
+         fmt::format("input in {}; see above", Plural(input.gaps, "place")),
          out);
   }
   if (scan.odd > 0) {

@@ -66,8 +66,8 @@ void EncodeTo(const Alert& alert, std::string* out) {
     w.Text(name);
     Put(value, &w);
   }
-  for (const auto* list : {&alert.claimed_ips, &alert.remediation,
-                           &alert.owasp, &alert.mitre}) {
+  for (const auto* list :
+       {&alert.claimed_ips, &alert.remediation, &alert.owasp, &alert.mitre}) {
     Put(*list, &w);
   }
 }

@@ -151,8 +151,8 @@ class AnonymousAccess final : public Detector {
     c.sample = &deed.sample;
     Episode& episode = context.episodes->Add(key, quiet_, c);
     episode.AddExplainText("what", deed.field("what"), 8);
-    for (std::string_view name : {"binding", "binding_kind", "role",
-                                  "subject"}) {
+    for (std::string_view name :
+         {"binding", "binding_kind", "role", "subject"}) {
       if (!deed.field(name).empty() && !episode.FindExplain(name)) {
         episode.SetExplain(name, std::string(deed.field(name)));
       }
@@ -172,8 +172,8 @@ class AnonymousAccess final : public Detector {
     auto it = std::find(day.keys.begin(), day.keys.end(), own);
     if (it == day.keys.end()) {
       if (day.keys.size() >= kKeysPerClientDay) {
-        return {{"client", deed.client}, {"class", "other"},
-                {"target", "other"}};
+        return {
+            {"client", deed.client}, {"class", "other"}, {"target", "other"}};
       }
       day.keys.push_back(own);
     }
@@ -199,9 +199,9 @@ AlertText AnonymousAccess::Describe(const Episode& episode) const {
                            episode.client.value());
   const std::string binding(episode.ExplainText("binding"));
   const std::string kind(episode.ExplainText("binding_kind"));
-  text.summary = fmt::format(
-      "{} request(s) without any credential were authorized ({}).",
-      std::max<uint64_t>(episode.count, 1), what);
+  text.summary =
+      fmt::format("{} request(s) without any credential were authorized ({}).",
+                  std::max<uint64_t>(episode.count, 1), what);
   if (episode.severity == Severity::kInfo) {
     text.summary +=
         " kubeadm join reads cluster-info this way; from an address that joins "
@@ -219,10 +219,10 @@ AlertText AnonymousAccess::Describe(const Episode& episode) const {
                   episode.ExplainText("role"), episode.ExplainText("subject"));
   const size_t slash = binding.find('/');
   if (kind == "RoleBinding" && slash != std::string::npos) {
-    text.remediation.push_back(fmt::format(
-        "Take it away: kubectl -n {} delete rolebinding {}",
-        ShellQuote(binding.substr(slash + 1)),
-        ShellQuote(binding.substr(0, slash))));
+    text.remediation.push_back(
+        fmt::format("Take it away: kubectl -n {} delete rolebinding {}",
+                    ShellQuote(binding.substr(slash + 1)),
+                    ShellQuote(binding.substr(0, slash))));
   } else {
     text.remediation.push_back(
         fmt::format("Take it away: kubectl delete clusterrolebinding {}",
@@ -261,8 +261,9 @@ const DetectorInfo& AnonymousAccessInfo() {
           "cluster away to whoever can reach it. Exposure counts, so a request "
           "that was authorized and then failed is one too. One alert per "
           "client, verb class (read, write, connect) and resource or path.",
-      .needs = "Level Metadata; the annotation authorization.k8s.io/decision "
-               "makes it exact.",
+      .needs =
+          "Level Metadata; the annotation authorization.k8s.io/decision "
+          "makes it exact.",
       .false_positives =
           "kubeadm join reads configmaps/cluster-info in kube-public (info). "
           "OIDC discovery bound to system:unauthenticated on purpose: add its "

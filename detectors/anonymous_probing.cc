@@ -57,9 +57,8 @@ class AnonymousProbing final : public Detector {
 
   AlertText Describe(const Episode& episode) const override {
     AlertText text;
-    text.title =
-        fmt::format("{} anonymous requests denied, from {}", episode.count,
-                    episode.client.value());
+    text.title = fmt::format("{} anonymous requests denied, from {}",
+                             episode.count, episode.client.value());
     text.summary = fmt::format(
         "A client without any credential was refused {} times; within one {} "
         "window it tried at least {} requests on {} distinct paths.",
@@ -101,8 +100,7 @@ class AnonymousProbing final : public Detector {
     c.first = open ? now : prober.window.first_time();
     c.last = now;
     c.count = open ? weight : prober.window.size() + weight - 1;
-    c.severity =
-        size >= threshold_medium_ ? Severity::kMedium : Severity::kLow;
+    c.severity = size >= threshold_medium_ ? Severity::kMedium : Severity::kLow;
     c.rule = "probing";
     c.client = group.client;
     c.user = group.user;
@@ -145,26 +143,28 @@ const DetectorInfo& AnonymousProbingInfo() {
           "Denied anonymous requests: a scanner, or somebody who learns what "
           "the cluster gives away. Also a look at how the API server is "
           "reachable from where.",
-      .needs = "Level Metadata. A policy that drops events of "
-               "system:unauthenticated hides it.",
-      .false_positives = "Load balancers that probe a path which is not open "
-                         "to anonymous requests; clients whose credential is "
-                         "malformed (counted as none by kube-apiserver).",
+      .needs =
+          "Level Metadata. A policy that drops events of "
+          "system:unauthenticated hides it.",
+      .false_positives =
+          "Load balancers that probe a path which is not open "
+          "to anonymous requests; clients whose credential is "
+          "malformed (counted as none by kube-apiserver).",
       .rules = {{"probing", "low; medium from threshold_medium on",
                  "threshold denied requests, or threshold_paths distinct "
                  "paths, of one client within window."}},
-      .options =
-          {{"threshold", OptionType::kCount, int64_t{10},
-            "Denied requests of one client within the window.", 1, 1000},
-           {"threshold_paths", OptionType::kCount, int64_t{5},
-            "Distinct paths of one client within the window.", 1, 1000},
-           {"threshold_medium", OptionType::kCount, int64_t{100},
-            "Denied requests within the window that make it medium.", 1, 1000},
-           {"window", OptionType::kDuration, Duration{kMinute},
-            "Sliding window.", kMinute, kDay},
-           {"quiet", OptionType::kDuration, Duration{10 * kMinute},
-            "An episode ends after this long without another one.", kMinute,
-            7 * kDay}},
+      .options = {{"threshold", OptionType::kCount, int64_t{10},
+                   "Denied requests of one client within the window.", 1, 1000},
+                  {"threshold_paths", OptionType::kCount, int64_t{5},
+                   "Distinct paths of one client within the window.", 1, 1000},
+                  {"threshold_medium", OptionType::kCount, int64_t{100},
+                   "Denied requests within the window that make it medium.", 1,
+                   1000},
+                  {"window", OptionType::kDuration, Duration{kMinute},
+                   "Sliding window.", kMinute, kDay},
+                  {"quiet", OptionType::kDuration, Duration{10 * kMinute},
+                   "An episode ends after this long without another one.",
+                   kMinute, 7 * kDay}},
       .mitre = {"T1595", "T1046"},
       .contradiction = Contradiction,
   };

@@ -315,6 +315,13 @@ class InventoryLoader {
   std::vector<CertificateInfo> found_;
 };
 
+bool MatchesAny(const std::string& pattern) {
+  glob_t matches{};
+  const bool any = glob(pattern.c_str(), 0, nullptr, &matches) == 0;
+  globfree(&matches);
+  return any;
+}
+
 }  // namespace
 
 std::vector<CertificateInfo> ParseCertificates(
@@ -339,7 +346,11 @@ std::vector<CertificateInfo> LoadInventory(
     std::vector<std::string>* problems) {
   InventoryLoader loader(problems);
   for (const std::string& pattern : globs) {
-    loader.AddGlob(Join(base_dir, pattern));
+    // Beside the configuration file first; then where klaxon was started, as a
+    // path typed into a generated configuration means.
+    const std::string beside = Join(base_dir, pattern);
+    loader.AddGlob(!MatchesAny(beside) && MatchesAny(pattern) ? pattern
+                                                              : beside);
   }
   return loader.Take();
 }

@@ -30,9 +30,10 @@ std::vector<CertificateInfo> ParseCertificates(
     std::string_view bytes, std::vector<std::string>* referenced);
 
 // Reads every file that `globs` name (each a path or glob; relative ones from
-// `base_dir`; kubeconfigs' client-certificate files too, relative to the
-// kubeconfig). Sorted by credential id, distinct. What could not be read, or
-// held no certificate, or matched nothing: one sentence each in `*problems`.
+// `base_dir`, or where nothing matches there, from the working directory;
+// kubeconfigs' client-certificate files too, relative to the kubeconfig).
+// Sorted by credential id, distinct. What could not be read, or held no
+// certificate, or matched nothing: one sentence each in `*problems`.
 std::vector<CertificateInfo> LoadInventory(
     const std::vector<std::string>& globs, const std::string& base_dir,
     std::vector<std::string>* problems);

@@ -18,10 +18,10 @@ std::string DecodeBase64(std::string_view text) {
   }
   if (clean.empty() || clean.size() % 4 != 0) return "";
   std::string bytes(clean.size() / 4 * 3, '\0');
-  const int size = EVP_DecodeBlock(
-      reinterpret_cast<unsigned char*>(bytes.data()),
-      reinterpret_cast<const unsigned char*>(clean.data()),
-      static_cast<int>(clean.size()));
+  const int size =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                      reinterpret_cast<const unsigned char*>(clean.data()),
+                      static_cast<int>(clean.size()));
   if (size < 0) return "";
   size_t padding = 0;
   while (padding < 2 && clean[clean.size() - 1 - padding] == '=') ++padding;
@@ -43,9 +43,8 @@ void AddIssued(std::string_view object, std::vector<CertificateInfo>* out) {
       text.size() > kCertificateTextMax) {
     return;
   }
-  std::vector<std::string> referenced;
   std::vector<CertificateInfo> found =
-      ParseCertificates(DecodeBase64(text), &referenced);
+      ParseCertificates(DecodeBase64(text), nullptr);
   if (!found.empty()) out->push_back(std::move(found.front()));
 }
 

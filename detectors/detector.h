@@ -109,10 +109,10 @@ struct DetectorInput {
 
 struct DetectorEntry {
   const DetectorInfo* info;
-  uint32_t traits;         // What Observe is called for.
-  bool wants_sightings;    // What Judge is called for.
-  bool wants_anonymous;    // RefusalClass::kAnonymous
-  bool wants_failures;     // RefusalClass::kUnauthenticated
+  uint32_t traits;       // What Observe is called for.
+  bool wants_sightings;  // What Judge is called for.
+  bool wants_anonymous;  // RefusalClass::kAnonymous
+  bool wants_failures;   // RefusalClass::kUnauthenticated
   std::unique_ptr<Detector> (*make)(const DetectorInput& input);
 };
 // In judging order. detectors/registry.cc.

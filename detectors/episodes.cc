@@ -294,8 +294,7 @@ void Episodes::OnTimer(std::string_view key, EventTime due) {
   Close(key, *episode, episode->belongs_until());
 }
 
-void Episodes::Close(std::string_view key, Episode& episode,
-                     EventTime closed) {
+void Episodes::Close(std::string_view key, Episode& episode, EventTime closed) {
   Emit(episode, AlertStatus::kResolved, closed);
   open_.Erase(std::string(key));
 }

@@ -67,11 +67,10 @@ struct Episode {
 
   void SetExplain(std::string_view name, ExplainValue value);
   const ExplainValue* FindExplain(std::string_view name) const;
-  int64_t ExplainInt(std::string_view name) const;         // 0: absent.
+  int64_t ExplainInt(std::string_view name) const;            // 0: absent.
   std::string_view ExplainText(std::string_view name) const;  // "": absent.
   // Adds to a list of distinct texts, in order of arrival, at most `max`.
-  void AddExplainText(std::string_view name, std::string_view text,
-                      size_t max);
+  void AddExplainText(std::string_view name, std::string_view text, size_t max);
   // Last instant at which a further observation still belongs.
   EventTime belongs_until() const;
   void AddEvidence(const EventSample& sample);

@@ -49,8 +49,7 @@ void FailingMinutes::Add(EventTime time, uint64_t count, uint64_t source,
         [](EventTime t, const Entry& e) { return t < e.first; });
     entries_.insert(at, {time, time, count, source});
   }
-  std::erase_if(entries_,
-                [&](const Entry& e) { return time - e.last > span; });
+  std::erase_if(entries_, [&](const Entry& e) { return time - e.last > span; });
   if (entries_.size() > kMinuteEntriesMax) entries_.erase(entries_.begin());
 }
 

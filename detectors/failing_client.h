@@ -81,7 +81,7 @@ class RecentIdentities {
   static constexpr size_t kMax = 12;
   struct Entry {
     uint64_t user;
-    EventTime since;   // First time in the minute of `last`.
+    EventTime since;  // First time in the minute of `last`.
     EventTime last;
     EventTime before;  // Last time before that minute; kNoTime: none.
   };
@@ -95,8 +95,8 @@ class Spray final : public Persistent {
     size_t clients = 0;
     size_t internal = 0;
     size_t single_agent = 0;
-    uint64_t failures = 0;      // Within the window.
-    EventTime first_time = 0;   // Of those.
+    uint64_t failures = 0;     // Within the window.
+    EventTime first_time = 0;  // Of those.
   };
   Spray(uint64_t keys_max, Nanos window);
   // `unit`: the address, an IPv6 one's /64.
@@ -112,7 +112,7 @@ class Spray final : public Persistent {
   struct Unit {
     bool internal = false;
     bool single = true;
-    uint64_t agent = 0;        // The newest, and the newest other one.
+    uint64_t agent = 0;  // The newest, and the newest other one.
     EventTime agent_last = kNoTime;
     EventTime other_last = kNoTime;
     void Save(WireWriter* out) const;

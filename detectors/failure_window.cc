@@ -15,10 +15,9 @@ bool FailureWindow::Add(const Refusal& refusal, uint64_t source, Nanos span,
   }
   entries_.insert(it, {refusal, source});
   const EventTime newest = entries_.back().refusal.time;
-  auto keep = std::find_if(entries_.begin(), entries_.end(),
-                           [&](const Entry& e) {
-                             return newest - e.refusal.time <= span;
-                           });
+  auto keep = std::find_if(
+      entries_.begin(), entries_.end(),
+      [&](const Entry& e) { return newest - e.refusal.time <= span; });
   entries_.erase(entries_.begin(), keep);
   if (entries_.size() > entries_max) entries_.erase(entries_.begin());
   return true;
@@ -49,8 +48,8 @@ bool FailureWindow::Steady() const {
   std::sort(gaps.begin(), gaps.end());
   const size_t half = gaps.size() / 2;
   // Twice the median, so that the mean of the middle two stays a whole number.
-  const Nanos median2 = gaps.size() % 2 == 1 ? 2 * gaps[half]
-                                             : gaps[half - 1] + gaps[half];
+  const Nanos median2 =
+      gaps.size() % 2 == 1 ? 2 * gaps[half] : gaps[half - 1] + gaps[half];
   return 2 * gaps.back() <= 10 * median2;
 }
 

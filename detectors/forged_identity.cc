@@ -42,11 +42,10 @@ class ForgedIdentity final : public Detector {
             JudgeContext& context) {
     if (judged.kind == JudgedKind::kSeen && judged.time < since) return;
     const Sighting& s = *judged.sighting;
-    const EpisodeKey key{
-        kName,
-        rule,
-        {{"user", s.user}, {"credential_id", s.credential}},
-        false};
+    const EpisodeKey key{kName,
+                         rule,
+                         {{"user", s.user}, {"credential_id", s.credential}},
+                         false};
     Episode& episode =
         AddSighting(judged, since, key, quiet_, Severity::kCritical, rule,
                     Confidence::kHigh, context.episodes);
@@ -67,7 +66,8 @@ AlertText ForgedIdentity::Describe(const Episode& episode) const {
         "authorizes this certificate as the account: somebody signed it with "
         "the cluster's CA.";
   } else if (episode.rule == "account_without_groups") {
-    text.title = fmt::format("{} without the groups of a service account", user);
+    text.title =
+        fmt::format("{} without the groups of a service account", user);
     text.summary =
         "Every genuine token of a service account carries "
         "system:serviceaccounts and its namespace's group. This identity comes "
@@ -102,9 +102,10 @@ const DetectorInfo& ForgedIdentityInfo() {
           "comes with another kind of credential, or without its groups, was "
           "forged with the cluster's CA or by a trusted proxy. There is no "
           "exception list.",
-      .needs = "Level Metadata; Kubernetes 1.32 or newer for "
-               "certificate_for_account (credential-id X509SHA256). Events "
-               "without any group (GKE exports) are not judged by groups.",
+      .needs =
+          "Level Metadata; Kubernetes 1.32 or newer for "
+          "certificate_for_account (credential-id X509SHA256). Events "
+          "without any group (GKE exports) are not judged by groups.",
       .false_positives = "None known on a real kube-apiserver.",
       .rules =
           {{"certificate_for_account", "critical",

@@ -40,8 +40,9 @@ void Knowledge::SeeKubelet(const Sighting& sighting, EventTime time) {
   std::erase_if(egress.nodes,
                 [&](const Node& n) { return time - n.last > kForget; });
   if (egress.nodes.size() < 2) egress.since = kMaxTime;
-  auto it = std::find_if(egress.nodes.begin(), egress.nodes.end(),
-                         [&](const Node& n) { return n.user == sighting.user; });
+  auto it =
+      std::find_if(egress.nodes.begin(), egress.nodes.end(),
+                   [&](const Node& n) { return n.user == sighting.user; });
   if (it != egress.nodes.end()) {
     it->last = std::max(it->last, time);
   } else {
@@ -61,9 +62,9 @@ EventTime Knowledge::OwnEgressSince(std::string_view client,
                                     EventTime now) const {
   const Egress* egress = egress_.Find(client);
   if (egress == nullptr) return kMaxTime;
-  const auto fresh = std::count_if(
-      egress->nodes.begin(), egress->nodes.end(),
-      [&](const Node& n) { return now - n.last <= kForget; });
+  const auto fresh =
+      std::count_if(egress->nodes.begin(), egress->nodes.end(),
+                    [&](const Node& n) { return now - n.last <= kForget; });
   return fresh >= 2 ? egress->since : kMaxTime;
 }
 

@@ -16,8 +16,8 @@ constexpr size_t kCertificatesPerUser = 16;
 // How a certificate's age is known, best first.
 enum class Evidence : uint8_t { kIssued, kInventory, kFirstSeen };
 constexpr std::string_view kEvidenceNames[] = {
-    "notBefore of the certificate issued by a CSR", "notBefore in the inventory",
-    "first time seen"};
+    "notBefore of the certificate issued by a CSR",
+    "notBefore in the inventory", "first time seen"};
 
 struct Known {  // Per credential id.
   EventTime first_seen = kNoTime;
@@ -151,8 +151,8 @@ class OldCertificate final : public Detector {
   }
 
   static Nanos AgeAt(const Known& known, EventTime time) {
-    return time - (known.not_before != kNoTime ? known.not_before
-                                               : known.first_seen);
+    return time -
+           (known.not_before != kNoTime ? known.not_before : known.first_seen);
   }
 
   void JudgeSighting(const Judged& judged, JudgeContext& context) {
@@ -189,9 +189,8 @@ class OldCertificate final : public Detector {
     if (age < warn_) return;
     const Sighting& s = *judged.sighting;
     // Old already when first seen in this minute, or since within it?
-    const EventTime since = AgeAt(known, s.seen.first) >= warn_
-                                ? s.seen.first
-                                : time;
+    const EventTime since =
+        AgeAt(known, s.seen.first) >= warn_ ? s.seen.first : time;
     const bool heuristic = !credential.starts_with(kCertificatePrefix);
     Episode& episode = AddSighting(
         judged, since, KeyOf(s, credential, "age"), 0,
@@ -199,14 +198,14 @@ class OldCertificate final : public Detector {
         : age >= medium_ ? Severity::kMedium
                          : Severity::kLow,
         "age",
-        heuristic                                 ? Confidence::kLow
+        heuristic                                ? Confidence::kLow
         : known.evidence == Evidence::kFirstSeen ? Confidence::kMedium
-                                                  : Confidence::kHigh,
+                                                 : Confidence::kHigh,
         context.episodes);
     episode.SetExplain("age_days", age / kDay);
-    episode.SetExplain("evidence",
-                       std::string(kEvidenceNames[static_cast<size_t>(
-                           known.evidence)]));
+    episode.SetExplain(
+        "evidence",
+        std::string(kEvidenceNames[static_cast<size_t>(known.evidence)]));
     episode.SetExplain("warn", FormatDuration(warn_));
     if (known.not_before != kNoTime) {
       episode.SetExplain("not_before", FormatTime(known.not_before));
@@ -223,9 +222,8 @@ class OldCertificate final : public Detector {
       return;
     }
     const Sighting& s = *judged.sighting;
-    const EventTime since = known.not_after - s.seen.first < expiring_
-                                ? s.seen.first
-                                : time;
+    const EventTime since =
+        known.not_after - s.seen.first < expiring_ ? s.seen.first : time;
     Episode& episode = AddSighting(
         judged, since, KeyOf(s, credential, "expiring"), 0, Severity::kInfo,
         "expiring", Confidence::kHigh, context.episodes);
@@ -278,9 +276,8 @@ class OldCertificate final : public Detector {
       break;  // The first that came is the evidence.
     }
     if (by == nullptr) return;
-    const EventTime since = used.first - by->first_used > superseded_after_
-                                ? used.first
-                                : time;
+    const EventTime since =
+        used.first - by->first_used > superseded_after_ ? used.first : time;
     Episode& episode = AddSighting(
         judged, since, KeyOf(s, credential, "superseded"), 0, Severity::kHigh,
         "superseded", Confidence::kHigh, context.episodes);
@@ -322,8 +319,8 @@ AlertText OldCertificate::Describe(const Episode& episode) const {
   AlertText text;
   const std::string& user = episode.key[0].second;
   if (episode.rule == "superseded") {
-    text.title = fmt::format(
-        "{} still uses a certificate that was replaced", user);
+    text.title =
+        fmt::format("{} still uses a certificate that was replaced", user);
     text.summary = fmt::format(
         "A newer certificate of the same name is in use since {}; the old one "
         "should be gone. Somebody may hold a copy.",
@@ -336,8 +333,8 @@ AlertText OldCertificate::Describe(const Episode& episode) const {
   if (episode.rule == "expiring") {
     text.title = fmt::format("Certificate of {} expires in {} days", user,
                              episode.ExplainInt("days_left"));
-    text.summary = fmt::format("Its notAfter is {}.",
-                               episode.ExplainText("not_after"));
+    text.summary =
+        fmt::format("Its notAfter is {}.", episode.ExplainText("not_after"));
     text.remediation = {
         "Renew it: kubeadm certs renew, or a new CertificateSigningRequest."};
     return text;
@@ -345,10 +342,9 @@ AlertText OldCertificate::Describe(const Episode& episode) const {
   const int64_t days = episode.ExplainInt("age_days");
   const bool first_seen = episode.FindExplain("not_before") == nullptr;
   text.title =
-      first_seen
-          ? fmt::format("Certificate of {} in use for at least {} days", user,
-                        days)
-          : fmt::format("Certificate of {} is {} days old", user, days);
+      first_seen ? fmt::format("Certificate of {} in use for at least {} days",
+                               user, days)
+                 : fmt::format("Certificate of {} is {} days old", user, days);
   text.summary = fmt::format(
       "Long-lived client certificates cannot be revoked; whoever copied this "
       "one can use it until it expires. Age known by: {}.",
@@ -407,9 +403,10 @@ const DetectorInfo& OldCertificateInfo() {
           "short-lived. The age is taken from the best evidence at hand, and "
           "never claimed to be more than that: a certificate issued by a CSR "
           "in the log, an inventory of files, or the first time it was seen.",
-      .needs = "Kubernetes 1.32 or newer (credential-id X509SHA256). For exact "
-               "ages an inventory, or level Request on "
-               "certificatesigningrequests/status.",
+      .needs =
+          "Kubernetes 1.32 or newer (credential-id X509SHA256). For exact "
+          "ages an inventory, or level Request on "
+          "certificatesigningrequests/status.",
       .false_positives =
           "Control-plane identities on loopback are not judged by age, "
           "kubelets (rotated) only by superseded.",
@@ -418,8 +415,7 @@ const DetectorInfo& OldCertificateInfo() {
                 {"superseded", "high, daily",
                  "An older certificate of a name is used more than "
                  "superseded_after after a newer one came into use."},
-                {"expiring", "info, daily",
-                 "notAfter is known and near."}},
+                {"expiring", "info, daily", "notAfter is known and near."}},
       .options = Options(),
       .mitre = {"T1078", "T1649"},
       .contradiction = Contradiction,

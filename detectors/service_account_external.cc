@@ -184,8 +184,8 @@ class ServiceAccountExternal final : public Detector {
   static Severity SeverityOf(const Judged& judged) {
     const Sighting& s = *judged.sighting;
     if (Is(judged, SightingFlag::kLegacy) || HandTool(s.family) ||
-        Is(judged, SightingFlag::kSecrets) ||
-        Is(judged, SightingFlag::kRbac) || Is(judged, SightingFlag::kExec)) {
+        Is(judged, SightingFlag::kSecrets) || Is(judged, SightingFlag::kRbac) ||
+        Is(judged, SightingFlag::kExec)) {
       return Severity::kCritical;
     }
     // The mere end of a long-running request says by its code what it was.
@@ -202,11 +202,11 @@ class ServiceAccountExternal final : public Detector {
     std::string_view ns;
     std::string_view name;
     SplitServiceAccount(s.user, &ns, &name);
-    const EpisodeKey key{kName,
-                         "external",
-                         {{"account", fmt::format("{}/{}", ns, name)},
-                          {"client", s.client}},
-                         false};
+    const EpisodeKey key{
+        kName,
+        "external",
+        {{"account", fmt::format("{}/{}", ns, name)}, {"client", s.client}},
+        false};
     Episode& episode =
         AddSighting(judged, start, key, quiet_, SeverityOf(judged), "external",
                     Confidence::kHigh, context.episodes);
@@ -218,8 +218,8 @@ class ServiceAccountExternal final : public Detector {
     }
     if (HandTool(s.family)) {
       episode.AddExplainText(
-          "because",
-          fmt::format("user agent of {}", AgentFamilyName(s.family)), 8);
+          "because", fmt::format("user agent of {}", AgentFamilyName(s.family)),
+          8);
     }
     episode.AddExplainText("pods", s.pod, 5);
     if (expired != nullptr) {
@@ -275,13 +275,12 @@ AlertText ServiceAccountExternal::Describe(const Episode& episode) const {
     return text;
   }
   const std::string& account = episode.key[0].second;
-  text.title = fmt::format("Service account {} used from outside: {}", account,
-                           client);
+  text.title =
+      fmt::format("Service account {} used from outside: {}", account, client);
   text.summary = fmt::format(
       "{} request(s) with the token of a service account from an address that "
       "is not the cluster's; {}.",
-      count,
-      episode.ExplainText("let_in") == "yes" ? "let in" : "all denied");
+      count, episode.ExplainText("let_in") == "yes" ? "let in" : "all denied");
   const size_t slash = account.find('/');
   text.remediation = {
       fmt::format("Revoke the token: delete the pod it is bound to, or for a "
@@ -303,8 +302,9 @@ const DetectorInfo& ServiceAccountExternalInfo() {
           "Tokens of service accounts belong to pods. One that is used from "
           "an address that is not the cluster's was copied out of it. One "
           "alert per account and client.",
-      .needs = "Level Metadata; networks.internal must cover nodes, pods and "
-               "what they come through.",
+      .needs =
+          "Level Metadata; networks.internal must cover nodes, pods and "
+          "what they come through.",
       .false_positives =
           "A cluster with public node addresses or a NAT of its own that is "
           "not in networks.internal (own_egress says so where kubelets come "

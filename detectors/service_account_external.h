@@ -9,6 +9,7 @@
 namespace klaxon {
 
 const DetectorInfo& ServiceAccountExternalInfo();
-std::unique_ptr<Detector> MakeServiceAccountExternal(const DetectorInput& input);
+std::unique_ptr<Detector> MakeServiceAccountExternal(
+    const DetectorInput& input);
 
 }  // namespace klaxon

@@ -31,9 +31,9 @@
 namespace klaxon {
 
 struct TableOptions {
-  std::string_view name;       // For snapshots and metrics.
+  std::string_view name;  // For snapshots and metrics.
   uint64_t keys_max = 1'000'000;
-  Nanos expiry = kMaxTime;     // A key untouched for longer goes.
+  Nanos expiry = kMaxTime;  // A key untouched for longer goes.
 };
 
 // What does not depend on the value type.

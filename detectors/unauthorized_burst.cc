@@ -209,8 +209,7 @@ void UnauthorizedBurst::OnFailure(const RefusalGroup& group,
   }
 }
 
-bool UnauthorizedBurst::OnKey(const std::string& key,
-                              const RefusalGroup& group,
+bool UnauthorizedBurst::OnKey(const std::string& key, const RefusalGroup& group,
                               const Refusal& refusal, uint64_t source,
                               uint64_t weight, JudgeContext& context) {
   FailingClient& client = clients_.Touch(key, refusal.time);
@@ -254,13 +253,12 @@ void UnauthorizedBurst::JudgeBurst(const std::string& key,
   c.first = open ? now : client.window.first_time();
   c.last = now;
   c.count = open ? weight : client.window.size() + weight - 1;
-  c.severity = workload                  ? Severity::kLow
+  c.severity = workload                 ? Severity::kLow
                : size >= settings_.high ? Severity::kHigh
                                         : Severity::kMedium;
   c.rule = workload ? "workload" : "burst";
   c.client = group.client;
-  Episode& episode =
-      context.episodes->Add(BurstKey(key), settings_.quiet, c);
+  Episode& episode = context.episodes->Add(BurstKey(key), settings_.quiet, c);
   AddSamples(group.client, episode);
   episode.SetExplain("threshold", settings_.threshold);
   episode.SetExplain("window", FormatDuration(settings_.window));
@@ -285,8 +283,7 @@ void UnauthorizedBurst::AddSamples(const std::string& client,
   }
 }
 
-void UnauthorizedBurst::JudgeSlow(const std::string& key,
-                                  FailingClient& client,
+void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
                                   const RefusalGroup& group, EventTime time,
                                   uint64_t weight, JudgeContext& context) {
   if (client.slow_day != DayOf(time) &&
@@ -324,11 +321,10 @@ void UnauthorizedBurst::JudgeSpray(const RefusalGroup& group,
                                         refusal.agent, refusal.time, weight);
   const auto clients = static_cast<int64_t>(state.clients);
   if (clients < settings_.spray_clients) return;
-  const bool rotation =
-      100 * static_cast<int64_t>(state.internal) >=
-          settings_.rotation_percent * clients &&
-      100 * static_cast<int64_t>(state.single_agent) >=
-          settings_.rotation_percent * clients;
+  const bool rotation = 100 * static_cast<int64_t>(state.internal) >=
+                            settings_.rotation_percent * clients &&
+                        100 * static_cast<int64_t>(state.single_agent) >=
+                            settings_.rotation_percent * clients;
   const EpisodeKey key{kName, "spray", {}, false};
   const bool open = context.episodes->Find(key, refusal.time) != nullptr;
   Contribution c;
@@ -343,12 +339,11 @@ void UnauthorizedBurst::JudgeSpray(const RefusalGroup& group,
     episode.AddEvidence(recent->newest);
   }
   episode.SetExplain(
-      "looks_like", std::string(episode.severity == Severity::kLow
-                                    ? "key rotation"
-                                    : "attack"));
-  episode.SetExplain(
-      "distinct_clients",
-      std::max(episode.ExplainInt("distinct_clients"), clients));
+      "looks_like",
+      std::string(episode.severity == Severity::kLow ? "key rotation"
+                                                     : "attack"));
+  episode.SetExplain("distinct_clients",
+                     std::max(episode.ExplainInt("distinct_clients"), clients));
   episode.SetExplain("threshold_clients", settings_.spray_clients);
   episode.SetExplain("window", FormatDuration(settings_.spray_window));
   context.episodes->Announce(episode);
@@ -361,8 +356,7 @@ void UnauthorizedBurst::OnIdentity(const Judged& judged,
   if (total || judged.new_key) {
     const EventTime when = total ? s.seen.last : judged.time;
     identities_.ExpireUntil(judged.time);
-    identities_.Touch(s.client, judged.time)
-        .recent.Add(HashText(s.user), when);
+    identities_.Touch(s.client, judged.time).recent.Add(HashText(s.user), when);
   }
   const Span& beyond = s.flag(SightingFlag::kBeyondPublic);
   if (s.trusted_proxy || !beyond.ever()) return;
@@ -393,8 +387,8 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
     return;
   }
   if (episode->rule == "workload") {
-    const bool new_token = std::all_of(
-        s.agents.begin(), s.agents.end(), [&](const auto& agent) {
+    const bool new_token =
+        std::all_of(s.agents.begin(), s.agents.end(), [&](const auto& agent) {
           return agent.first > time ||
                  (client->agents.size() == 1 &&
                   agent.second == client->agents.values().front());
@@ -410,8 +404,7 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
   c.user = s.user;
   c.credential = s.credential;
   c.sample = &s.sample;
-  Episode& raised =
-      context.episodes->Add(BurstKey(key), settings_.quiet, c);
+  Episode& raised = context.episodes->Add(BurstKey(key), settings_.quiet, c);
   raised.AddExplainText("identities", s.user, 5);
   raised.AddExplainText("credentials", s.credential, 5);
   if (!raised.FindExplain("success_at")) {
@@ -420,86 +413,99 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
   context.episodes->Announce(raised);
 }
 
-AlertText UnauthorizedBurst::Describe(const Episode& episode) const {
+// "12 s", for a person.
+std::string Elapsed(const Episode& episode) {
+  const Nanos span = episode.last_seen - episode.first_seen;
+  if (span < kSecond) return "under 1 s";
+  if (span < 2 * kMinute) return fmt::format("{} s", span / kSecond);
+  if (span < 2 * kHour) return fmt::format("{} min", span / kMinute);
+  return fmt::format("{} h", span / kHour);
+}
+
+AlertText DescribeSpray(const Episode& episode, const Settings& settings) {
   AlertText text;
-  const std::string& who = episode.key.empty() ? "" : episode.key[0].second;
-  const std::string span =
-      FormatDuration(episode.last_seen - episode.first_seen);
-  if (episode.rule == "spray") {
-    const int64_t clients = episode.ExplainInt("distinct_clients");
-    const std::string looks(episode.ExplainText("looks_like"));
-    text.title = fmt::format(
-        "Failed authentications from {} clients at once: looks like {}",
-        clients, looks == "attack" ? "an attack" : "a key rotation");
-    text.summary = fmt::format(
-        "{} clients failed to authenticate within {} ({} failures). {}",
-        clients, FormatDuration(settings_.spray_window), episode.count,
-        looks == "attack"
-            ? "They are spread like a password or token spray."
-            : "Nearly all are internal and keep to one user agent each, as "
-              "after a rotation of the signing key or CA.");
-    text.remediation = {
-        looks == "attack"
-            ? "Block the sources; check whether any of them succeeded since."
-            : "If keys were rotated, restart the workloads that still use old "
-              "tokens; if not, treat it as an attack."};
-    return text;
-  }
-  if (episode.rule == "low_and_slow") {
-    text.title =
-        fmt::format("Failed authentications in {} different minutes from {}",
-                    episode.ExplainInt("minutes"), who);
-    text.summary = fmt::format(
-        "{} failures, spread thinly over {}: below every burst threshold.",
-        episode.count, FormatDuration(settings_.slow_window));
-    text.remediation = {
-        "If it is a workload with an expired token, restart it; else block "
-        "the source."};
-    return text;
-  }
-  if (episode.rule == "workload") {
-    text.title = fmt::format(
-        "Workload with an expired token? {} failed authentications from {}",
-        episode.count, who);
-    text.summary = fmt::format(
-        "An internal client repeats {} path(s) with one user agent at a "
-        "steady pace and fails each time.",
-        episode.ExplainInt("distinct_paths"));
-    text.remediation = {fmt::format(
-        "Find the pod: kubectl get pods -A -o wide | grep -w '{}'; restart it "
-        "so that it gets a new token.",
-        who)};
-    return text;
-  }
+  const int64_t clients = episode.ExplainInt("distinct_clients");
+  const bool attack = episode.ExplainText("looks_like") == "attack";
+  text.title = fmt::format(
+      "Failed authentications from {} clients at once: looks like {}", clients,
+      attack ? "an attack" : "a key rotation");
+  text.summary = fmt::format(
+      "{} clients failed to authenticate within {} ({} failures). {}", clients,
+      FormatDuration(settings.spray_window), episode.count,
+      attack ? "They are spread like a password or token spray."
+             : "Nearly all are internal and keep to one user agent each, as "
+               "after a rotation of the signing key or CA.");
+  text.remediation = {
+      attack ? "Block the sources; check whether any of them succeeded since."
+             : "If keys were rotated, restart the workloads that still use old "
+               "tokens; if not, treat it as an attack."};
+  return text;
+}
+
+AlertText DescribeSlow(const Episode& episode, const Settings& settings) {
+  AlertText text;
+  text.title =
+      fmt::format("Failed authentications in {} different minutes from {}",
+                  episode.ExplainInt("minutes"), episode.key[0].second);
+  text.summary = fmt::format(
+      "{} failures, spread thinly over {}: below every burst threshold.",
+      episode.count, FormatDuration(settings.slow_window));
+  text.remediation = {
+      "If it is a workload with an expired token, restart it; else block the "
+      "source."};
+  return text;
+}
+
+AlertText DescribeWorkload(const Episode& episode) {
+  AlertText text;
+  const std::string& who = episode.key[0].second;
+  text.title = fmt::format(
+      "Workload with an expired token? {} failed authentications from {}",
+      episode.count, who);
+  text.summary = fmt::format(
+      "An internal client repeats {} path(s) with one user agent at a steady "
+      "pace and fails each time.",
+      episode.ExplainInt("distinct_paths"));
+  text.remediation = {
+      fmt::format("kubectl get pods -A -o wide | grep -wF '{}'", who),
+      "Restart that pod so that it gets a new token."};
+  return text;
+}
+
+AlertText DescribeBurst(const Episode& episode, const Settings& settings) {
+  AlertText text;
+  const std::string& who = episode.key[0].second;
+  const int64_t paths = episode.ExplainInt("distinct_paths");
   text.title = fmt::format("{} failed authentications in {} from {}",
-                           episode.count, span, who);
+                           episode.count, Elapsed(episode), who);
   text.summary = fmt::format(
       "At most {} within {} (threshold {}), with {} user agent(s) and {}{} "
       "path(s).",
-      episode.ExplainInt("peak"), FormatDuration(settings_.window),
-      settings_.threshold, episode.ExplainInt("distinct_user_agents"),
-      episode.ExplainInt("distinct_paths"),
-      episode.ExplainInt("distinct_paths") >=
-              static_cast<int64_t>(FewDistinct::kMax)
-          ? " or more"
-          : "");
+      episode.ExplainInt("peak"), FormatDuration(settings.window),
+      settings.threshold, episode.ExplainInt("distinct_user_agents"), paths,
+      paths >= static_cast<int64_t>(FewDistinct::kMax) ? " or more" : "");
   text.remediation = {
       "Block the client, and find which credential it tried: kube-apiserver's "
       "own log says why (\"Unable to authenticate the request\")."};
-  if (episode.rule == "success_after_burst") {
-    const std::string user(episode.user.value());
-    text.title = fmt::format(
-        "Success after {} failed authentications from {}{}", episode.count,
-        who, user.empty() ? "" : ": " + user);
-    text.summary +=
-        " Then an identity authenticated from there: one of the credentials "
-        "tried was good, or another was stolen.";
-    text.remediation.insert(
-        text.remediation.begin(),
-        "Revoke the credential that succeeded (delete the pod or Secret of a "
-        "token, disable the user) and look at what it did.");
-  }
+  if (episode.rule != "success_after_burst") return text;
+  const std::string user(episode.user.value());
+  text.title = fmt::format("Success after {} failed authentications from {}{}",
+                           episode.count, who, user.empty() ? "" : ": " + user);
+  text.summary +=
+      " Then an identity authenticated from there: one of the credentials "
+      "tried was good, or another was stolen.";
+  text.remediation.insert(
+      text.remediation.begin(),
+      "Revoke the credential that succeeded (delete the pod or Secret of a "
+      "token, disable the user) and look at what it did.");
   return text;
+}
+
+AlertText UnauthorizedBurst::Describe(const Episode& episode) const {
+  if (episode.rule == "spray") return DescribeSpray(episode, settings_);
+  if (episode.rule == "low_and_slow") return DescribeSlow(episode, settings_);
+  if (episode.rule == "workload") return DescribeWorkload(episode);
+  return DescribeBurst(episode, settings_);
 }
 
 std::string Contradiction(const DetectorOptions& options,

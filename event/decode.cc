@@ -82,7 +82,7 @@ struct Decoder::Impl {
     // The text ended where its line did, with a newline: what ends there was
     // written to its end.
     bool ends_line = false;
-    bool fast_failed = false;  // The fast path has refused it already.
+    std::string_view refused;  // By the fast path already: this very text.
     std::string_view cluster;
     std::string_view user_agent;
   };
@@ -213,7 +213,8 @@ void Decoder::Impl::KeepLists(EventView* view) {
 }
 
 bool Decoder::Impl::TryFast(std::string_view text, const Context& context) {
-  if (options.slow_path_only) return false;
+  // Keys that must be rewritten are none of the fast path's.
+  if (options.slow_path_only || context.dots_are_underscores) return false;
   char* const memory = arena.Allocate(text.size() + kFastArenaSlack);
   scratch.arena = memory;
   const bool read = kernel.decode(text.data(), text.data() + text.size(),
@@ -247,9 +248,7 @@ void Decoder::Impl::Emit(EventView& view, std::string_view text,
 // ---------------------------------------------------------------------- text
 
 void Decoder::Impl::DecodeText(std::string_view text, Context context) {
-  const size_t untrimmed = text.size();
   text = Trim(text);
-  context.fast_failed &= text.size() == untrimmed;
   if (text.empty()) {
     ++outcome.skipped;
     return;
@@ -260,7 +259,9 @@ void Decoder::Impl::DecodeText(std::string_view text, Context context) {
     return;
   }
   if (IsBracket(text.front())) {
-    if (context.fast_failed || !TryFast(text, context)) {
+    const bool refused = text.data() == context.refused.data() &&
+                         text.size() == context.refused.size();
+    if (refused || !TryFast(text, context)) {
       DecodeJson(text, context);
     }
     return;
@@ -303,7 +304,16 @@ void Decoder::Impl::DecodeSeveral(std::string_view text,
   while (at < text.size()) {
     const JsonCheck check = CheckJsonValue(text, at, nullptr);
     if (!check.ok) {
-      Unreadable(text.substr(at), context);
+      const std::string_view rest = text.substr(at);
+      if (IsBracket(rest.front())) {
+        Unreadable(rest, context);
+      } else {
+        Fail(QuarantineReason::kNotJson, rest, 0,
+             rest == "," ? "a comma behind the event; one event a line is "
+                           "expected, or one JSON array in the whole file"
+                         : "more text behind the JSON value; one event a line "
+                           "is expected");
+      }
       return;
     }
     const std::string_view value = text.substr(at, check.offset - at);
@@ -444,7 +454,7 @@ void Decoder::Impl::DecodePieces(Level* level, std::string_view text,
     } else if (IsBracket(piece.json.front())) {
       if (!TryFast(piece.json, inner)) DecodeValue(piece.json, inner);
     } else {
-      Fail(QuarantineReason::kNotAuditEvent, piece.json, 0,
+      Fail(QuarantineReason::kNotAuditEvent, text, 0,
            "a list whose elements are no objects");
     }
   }
@@ -601,7 +611,7 @@ DecodeOutcome Decoder::DecodeLine(std::string_view line,
   Impl::Context context;
   const bool looks_fast = !text.empty() && text.front() == '{';
   if (!looks_fast || !impl_->TryFast(text, context)) {
-    context.fast_failed = looks_fast;
+    if (looks_fast) context.refused = text;
     context.ends_line = line.data() != nullptr && *line.end() == '\n';
     impl_->DecodeText(text, context);
   }

@@ -86,7 +86,12 @@ class Decoder {
   // `on_event` for each event in it, in order. The bytes of the line may be
   // rewritten (unescaping in place) only by the slow path and only if
   // quarantined bytes stay as they were.
-  // REQUIRES: kDecodePadding readable bytes behind line.end().
+  //
+  // An event behind a half line is believed only where a '\n' stands at
+  // line.end(): what ends with the line was written whole, while a file that
+  // breaks off may break off right behind an event in somebody's patch.
+  // REQUIRES: kDecodePadding readable bytes behind line.end(), and none of
+  // them a '\n' right there unless it ends this line.
   DecodeOutcome DecodeLine(std::string_view line, EventCallback on_event);
 
   // Decodes one document that may span lines (pretty-printed). Its syntax is

@@ -10,18 +10,6 @@ namespace {
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-// Matches a shape letter by letter: '#' a digit, '~' any byte.
-bool HasShape(std::string_view text, std::string_view shape) {
-  if (text.size() < shape.size()) return false;
-  for (size_t i = 0; i < shape.size(); ++i) {
-    const bool fits =
-        shape[i] == '~' ||
-        (shape[i] == '#' ? IsDigit(text[i]) : text[i] == shape[i]);
-    if (!fits) return false;
-  }
-  return true;
-}
-
 bool Contains(std::string_view text, std::string_view part) {
   return text.find(part) != text.npos;
 }
@@ -88,19 +76,8 @@ Diagnosis DiagnoseJson(std::string_view text) {
   std::string what;
   const JsonCheck check = CheckJsonValue(text, 0, &what);
   if (check.ok) {
-    // The value is whole; what follows it is not.
-    const size_t next = SkipJsonSpace(text, check.offset);
-    if (next == text.size()) {
-      return {QuarantineReason::kNotJson, 0,
-              "JSON, but not in a form that can be read"};
-    }
-    if (text[next] == ',') {
-      return {QuarantineReason::kNotJson, next,
-              "a comma behind the JSON value; one event a line is expected, "
-              "or one JSON array in the whole file"};
-    }
-    return {QuarantineReason::kNotJson, next,
-            "more text behind the JSON value; one event a line is expected"};
+    return {QuarantineReason::kNotJson, 0,
+            "JSON, but not in a form that can be read"};
   }
   if (check.offset >= text.size()) {
     return {QuarantineReason::kHalfLine, text.size(),
@@ -142,6 +119,17 @@ Diagnosis DiagnoseText(std::string_view text) {
 }
 
 }  // namespace
+
+bool HasShape(std::string_view text, std::string_view shape) {
+  if (text.size() < shape.size()) return false;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    const bool fits =
+        shape[i] == '~' ||
+        (shape[i] == '#' ? IsDigit(text[i]) : text[i] == shape[i]);
+    if (!fits) return false;
+  }
+  return true;
+}
 
 bool IsKlog(std::string_view text) {
   return !text.empty() && Contains("IWEF", text.substr(0, 1)) &&

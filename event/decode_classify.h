@@ -19,6 +19,9 @@ struct Diagnosis {
 // REQUIRES: `text` is not empty and holds no event.
 Diagnosis Diagnose(std::string_view text);
 
+// Whether `text` begins by a shape: '#' stands for a digit, '~' for any byte.
+bool HasShape(std::string_view text, std::string_view shape);
+
 // "klog": kube-apiserver's own log line.
 bool IsKlog(std::string_view text);
 

@@ -376,12 +376,6 @@ bool EventBuilder::ReadField(Field field, std::string_view value,
       {"code", Field::kCode},
   };
   switch (field) {
-    case Field::kLevel:
-      if (const auto text = Text(value)) view_.level = LevelOf(*text);
-      return true;
-    case Field::kStage:
-      if (const auto text = Text(value)) view_.stage = StageOf(*text);
-      return true;
     case Field::kUser:
       return ReadObject(value, rules, {kUserKeys, std::size(kUserKeys)});
     case Field::kImpersonatedUser:
@@ -422,13 +416,19 @@ bool EventBuilder::ReadField(Field field, std::string_view value,
     case Field::kAnnotations:
       return ReadAnnotations(value, rules);
     default:
-      return ReadUserField(field, value, rules);
+      return ReadPlainField(field, value, rules);
   }
 }
 
-bool EventBuilder::ReadUserField(Field field, std::string_view value,
-                                 const EventRules& rules) {
+bool EventBuilder::ReadPlainField(Field field, std::string_view value,
+                                  const EventRules& rules) {
   switch (field) {
+    case Field::kLevel:
+      if (const auto text = Text(value)) view_.level = LevelOf(*text);
+      return true;
+    case Field::kStage:
+      if (const auto text = Text(value)) view_.stage = StageOf(*text);
+      return true;
     case Field::kGroups:
       return ReadTexts(value, &groups_);
     case Field::kExtra:

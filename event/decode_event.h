@@ -88,8 +88,8 @@ class EventBuilder {
   bool ReadField(Field field, std::string_view value, const EventRules& rules);
   bool ReadObject(std::string_view value, const EventRules& rules,
                   std::pair<const KnownKey*, size_t> keys);
-  bool ReadUserField(Field field, std::string_view value,
-                     const EventRules& rules);
+  bool ReadPlainField(Field field, std::string_view value,
+                      const EventRules& rules);
   bool ReadExtra(std::string_view value, const EventRules& rules);
   bool ReadAnnotations(std::string_view value, const EventRules& rules);
   void ReadRaw(std::string_view value, std::string_view* field);

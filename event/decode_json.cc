@@ -133,8 +133,7 @@ char* Arena::Allocate(size_t bytes) {
   const size_t needed = bytes + kFastPadding;
   if (blocks_.empty() || blocks_.back().size < used_ + needed) {
     const size_t size = std::max(needed, kArenaBlock);
-    // Zeroed: what stands behind a piece is read, though never believed.
-    blocks_.push_back({std::make_unique<char[]>(size), size});
+    blocks_.push_back({std::make_unique_for_overwrite<char[]>(size), size});
     used_ = 0;
   }
   char* const piece = blocks_.back().bytes.get() + used_;

@@ -17,7 +17,7 @@
 namespace klaxon {
 
 // Memory whose pieces stay where they are until Reset. Every piece has
-// kFastPadding readable bytes behind it.
+// kFastPadding readable bytes behind it, of any value.
 class Arena {
  public:
   // The memory is aligned for a string_view.

@@ -53,11 +53,9 @@ namespace {
 // Sorts by time and drops later stamps of one request; then, past 2·N, the
 // middle. Returns how many the middle was.
 uint64_t Normalize(std::vector<Refusal>* kept, uint32_t keep) {
-  std::sort(kept->begin(), kept->end(),
-            [](const Refusal& a, const Refusal& b) {
-              return a.request != b.request ? a.request < b.request
-                                            : a.time < b.time;
-            });
+  std::sort(kept->begin(), kept->end(), [](const Refusal& a, const Refusal& b) {
+    return a.request != b.request ? a.request < b.request : a.time < b.time;
+  });
   kept->erase(std::unique(kept->begin(), kept->end(),
                           [](const Refusal& a, const Refusal& b) {
                             return a.request == b.request;
@@ -134,9 +132,8 @@ constexpr Family kFamilies[] = {
     {"oc", AgentFamily::kOpenshift},
 };
 constexpr std::string_view kFamilyNames[] = {
-    "other",   "none",       "kubectl", "curl",    "python",
-    "go-http", "kubelet",    "kube",    "helm",    "terraform",
-    "browser", "wget",       "oc"};
+    "other", "none", "kubectl",   "curl",    "python", "go-http", "kubelet",
+    "kube",  "helm", "terraform", "browser", "wget",   "oc"};
 
 }  // namespace
 

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -120,7 +121,7 @@ enum class SightingFlag : uint8_t {
   kLegacy,         // Annotation authentication.k8s.io/legacy-token.
   kStale,          // Annotation authentication.k8s.io/stale-token.
   kClaimed,        // Addresses left of the client.
-  kEndedRefused,     // … of one that had been refused.
+  kEndedRefused,   // … of one that had been refused.
   kEnded,          // Only the end of a long-running request.
   kCount,
 };
@@ -261,8 +262,8 @@ enum class ObservationKind : uint8_t {
 
 struct Observations {
   std::vector<Fact> facts;
-  std::vector<Sighting> sightings;
-  std::vector<RefusalGroup> refusals;
+  std::deque<Sighting> sightings;  // Large: never moved once made.
+  std::deque<RefusalGroup> refusals;
   std::vector<Deed> deeds;
   size_t size() const {
     return facts.size() + sightings.size() + refusals.size() + deeds.size();

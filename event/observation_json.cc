@@ -11,12 +11,24 @@ namespace {
 constexpr std::string_view kSchema = "klaxon.observation/v1";
 constexpr std::string_view kClassNames[] = {
     "unauthenticated", "anonymous", "rbac", "impersonation", "uncounted"};
-constexpr std::string_view kFlagNames[] = {
-    "let_in",        "refused",      "beyond_public",  "beyond_discovery",
-    "wrote",         "secrets",      "rbac",           "exec",
-    "peer_not_loopback", "account_group", "nodes_group", "without_groups",
-    "masters",       "legacy",       "stale",          "claimed",
-    "ended_refused", "ended"};
+constexpr std::string_view kFlagNames[] = {"let_in",
+                                           "refused",
+                                           "beyond_public",
+                                           "beyond_discovery",
+                                           "wrote",
+                                           "secrets",
+                                           "rbac",
+                                           "exec",
+                                           "peer_not_loopback",
+                                           "account_group",
+                                           "nodes_group",
+                                           "without_groups",
+                                           "masters",
+                                           "legacy",
+                                           "stale",
+                                           "claimed",
+                                           "ended_refused",
+                                           "ended"};
 static_assert(std::size(kFlagNames) == kSightingFlags);
 
 // ----------------------------------------------------------------- writing
@@ -160,9 +172,8 @@ void ReadSample(Fields* fields, EventSample* sample) {
   sample->uri = f.Text("uri");
   sample->user = f.Text("user");
   sample->user_agent = f.Text("user_agent");
-  f.EachText("source_ips", [&](std::string_view ip) {
-    sample->source_ips.emplace_back(ip);
-  });
+  f.EachText("source_ips",
+             [&](std::string_view ip) { sample->source_ips.emplace_back(ip); });
   if (!f.error().empty()) fields->Fail("sample");
 }
 
@@ -276,11 +287,10 @@ void ReadDeed(Fields* f, Deed* deed) {
     return;
   }
   for (int half = 0; half < 2; ++half) {
-    const uint64_t value = f->ParseHex(
-        std::string_view(request).substr(half * 16, 16), "request");
+    const uint64_t value =
+        f->ParseHex(std::string_view(request).substr(half * 16, 16), "request");
     for (int i = 0; i < 8; ++i) {
-      deed->request[half * 8 + i] =
-          static_cast<uint8_t>(value >> (56 - 8 * i));
+      deed->request[half * 8 + i] = static_cast<uint8_t>(value >> (56 - 8 * i));
     }
   }
   deed->user = f->Text("user");

@@ -35,16 +35,16 @@ struct RequestView {
   // it there) unless the request was refused.
   std::string_view path;
   bool long_running = false;
-  bool on_resource = false;       // objectRef names a resource.
+  bool on_resource = false;  // objectRef names a resource.
   bool public_path = false;
-  bool discovery = false;         // A discovery path.
-  bool self_review = false;       // selfsubject…reviews
-  bool anonymous = false;         // system:anonymous / system:unauthenticated
-  bool named = false;             // Authenticated, not anonymous.
-  bool oauth_login = false;       // OpenShift's oauth-server.
+  bool discovery = false;    // A discovery path.
+  bool self_review = false;  // selfsubject…reviews
+  bool anonymous = false;    // system:anonymous / system:unauthenticated
+  bool named = false;        // Authenticated, not anonymous.
+  bool oauth_login = false;  // OpenShift's oauth-server.
   bool authentication_failed = false;  // Counts for unauthorized-burst.
   bool let_in = false;
-  bool denied = false;            // Not let in, with a 401 or 403.
+  bool denied = false;  // Not let in, with a 401 or 403.
 };
 
 // Long-running by kube-apiserver's own rule: verb watch or proxy, subresource

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "event/decode_classify.h"
+
 namespace klaxon {
 namespace {
 
@@ -281,14 +283,32 @@ size_t PrefixLength(std::string_view line) {
   constexpr size_t kPrefixMax = 256;
   const size_t brace = line.substr(0, kPrefixMax).find('{');
   if (brace == line.npos || brace == 0) return 0;
-  // Quotes and brackets would be the middle of an event, not a prefix.
-  const std::string_view prefix = line.substr(0, brace);
-  if (prefix.back() != ' ' && prefix.back() != '\t') return 0;
-  const bool plain = std::all_of(prefix.begin(), prefix.end(), [](char c) {
-    return c == '\t' || (c >= 0x20 && c < 0x7f && c != '"' && c != '\\' &&
-                         c != '[' && c != ']' && c != '}' && c != ',');
-  });
-  return plain ? brace : 0;
+  std::vector<std::string_view> words;
+  for (size_t begin = 0; begin < brace;) {
+    const size_t end = std::min(line.find_first_of(" \t", begin), brace);
+    if (end == brace) return 0;  // No space before the brace.
+    if (end > begin) words.push_back(line.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  const auto is_name = [](std::string_view word) {
+    return std::all_of(word.begin(), word.end(), [](char c) {
+      return IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+             std::string_view("._-+:/").find(c) != std::string_view::npos;
+    });
+  };
+  // "master-0.example.com {", "2026-01-02T03:04:05.000Z {",
+  // "2026-01-02T03:04:05+00:00\tkube.audit\t{".
+  if (words.size() == 1 && is_name(words[0])) return brace;
+  if (words.size() == 2 && HasShape(words[0], "####-##-##T") &&
+      is_name(words[0]) && is_name(words[1])) {
+    return brace;
+  }
+  // "<134>Jan  2 03:04:05 master-0 audit: {".
+  const bool syslog =
+      words.size() == 5 && HasShape(words[2], "##:##:##") &&
+      is_name(words[3]) && words[4].back() == ':' &&
+      words[1].find_first_not_of("0123456789") == std::string_view::npos;
+  return syslog ? brace : 0;
 }
 
 bool GoesOnInNextLine(std::string_view line) {

@@ -69,6 +69,9 @@ class Unwrapper {
   std::optional<Unwrapped> TryLoki(const Members& members, Pieces* pieces);
   std::optional<Unwrapped> TryText(const Members& members, Pieces* pieces);
 
+  bool SplitGkeEntry(const Members& members, Members* entry, Members* payload);
+  void ReadGkePayload(const Members& payload, EventBuilder* builder);
+
   // The elements of an array that is the member `name`; false: not JSON.
   bool AddElements(std::string_view array, Pieces* pieces);
   // The object's member along `path` ("a", "b"); empty if there is none.
@@ -91,9 +94,10 @@ struct CriLine {
 };
 std::optional<CriLine> ParseCri(std::string_view line);
 
-// Length of what stands before the first '{' of a line, if it looks like the
-// name of a node ("oc adm node-logs"), a syslog header or a time stamp; 0 if
-// there is nothing or it does not.
+// Length of what stands before the first '{' of a line, if it is the name of
+// a node ("oc adm node-logs"), a time stamp, one with a tag, or a syslog
+// header; else 0. Nothing freer: what an application logs before some JSON
+// that a client sent must not make an event of it.
 size_t PrefixLength(std::string_view line);
 
 // docker and containerd cut what a container writes into pieces of this size.

@@ -143,28 +143,26 @@ void InferStatus(int32_t grpc, std::string_view grpc_message,
 
 }  // namespace
 
-bool Unwrapper::ReadGkeEntry(const Members& members, EventBuilder* builder) {
-  // Google's Go client prints the entry under "Entry", in Go's own names, and
-  // the payload as a string beside it.
-  Members entry = members;
-  std::string_view payload_json = At(members, {"protoPayload"});
-  if (const std::string_view inner = At(members, {"Entry"});
-      IsJsonObject(inner)) {
-    if (splitter_->SplitObject(inner, &entry) != JsonError::kNone) return false;
-  }
-  if (payload_json.empty()) {
-    // Unescaped, it lies in the arena, which is padded as the splitter needs.
-    payload_json = TextAt(members, {"AuditPayload"});
-  }
-  Members payload;
-  if (!IsJsonObject(payload_json) ||
-      FindValueEnd(payload_json, 0).end !=
-          payload_json.data() + payload_json.size() ||
-      splitter_->SplitObject(payload_json, &payload) != JsonError::kNone ||
-      TextAt(payload, {"serviceName"}) != "k8s.io") {
+// Members of the entry itself and of its payload. Google's Go client prints
+// the entry under "Entry", in Go's own names, and the payload as a string
+// beside it.
+bool Unwrapper::SplitGkeEntry(const Members& members, Members* entry,
+                              Members* payload) {
+  *entry = members;
+  const std::string_view inner = At(members, {"Entry"});
+  if (IsJsonObject(inner) &&
+      splitter_->SplitObject(inner, entry) != JsonError::kNone) {
     return false;
   }
-  builder->Clear();
+  std::string_view json = At(members, {"protoPayload"});
+  // Unescaped, it lies in the arena, which is padded as the splitter needs.
+  if (json.empty()) json = TextAt(members, {"AuditPayload"});
+  return IsJsonObject(json) &&
+         FindValueEnd(json, 0).end == json.data() + json.size() &&
+         splitter_->SplitObject(json, payload) == JsonError::kNone;
+}
+
+void Unwrapper::ReadGkePayload(const Members& payload, EventBuilder* builder) {
   EventView& view = builder->view();
   const Method method = ParseMethod(TextAt(payload, {"methodName"}));
   view.verb = method.verb;
@@ -173,13 +171,6 @@ bool Unwrapper::ReadGkeEntry(const Members& members, EventBuilder* builder) {
     view.has_object_ref = true;
     view.object_ref = ParseResourceName(view.request_uri, method);
   }
-  // A long-running request has an entry at its start and one at its end.
-  const bool whole = At(entry, {"operation", "first"}) == "true" &&
-                     At(entry, {"operation", "last"}) == "true";
-  view.stage = whole ? Stage::kResponseComplete : Stage::kResponseStarted;
-  view.level = whole ? Level::kRequestResponse : Level::kRequest;
-  view.audit_id = TextAt(entry, {"operation", "id"});
-  if (view.audit_id.empty()) view.audit_id = TextAt(entry, {"insertId"});
   view.user.username =
       TextAt(payload, {"authenticationInfo", "principalEmail"});
   if (view.user.username.empty()) {
@@ -201,19 +192,38 @@ bool Unwrapper::ReadGkeEntry(const Members& members, EventBuilder* builder) {
     InferStatus(NumberOf(At(payload, {"status", "code"})),
                 TextAt(payload, {"status", "message"}), method, &view);
   }
+}
+
+bool Unwrapper::ReadGkeEntry(const Members& members, EventBuilder* builder) {
+  Members entry;
+  Members payload;
+  if (!SplitGkeEntry(members, &entry, &payload) ||
+      TextAt(payload, {"serviceName"}) != "k8s.io") {
+    return false;
+  }
+  builder->Clear();
+  ReadGkePayload(payload, builder);
+  EventView& view = builder->view();
+  // A long-running request has an entry at its start and one at its end.
+  const bool whole = At(entry, {"operation", "first"}) == "true" &&
+                     At(entry, {"operation", "last"}) == "true";
+  view.stage = whole ? Stage::kResponseComplete : Stage::kResponseStarted;
+  view.level = whole ? Level::kRequestResponse : Level::kRequest;
+  view.audit_id = TextAt(entry, {"operation", "id"});
+  if (view.audit_id.empty()) view.audit_id = TextAt(entry, {"insertId"});
   if (const auto time = ParseTime(TextAt(entry, {"timestamp"}))) {
     view.request_received_time = view.stage_time = *time;
   }
+  view.cluster = TextAt(entry, {"resource", "labels", "cluster_name"});
+  const std::string_view json = At(entry, {"labels"});
+  if (!IsJsonObject(json)) return true;
   Members labels;
-  if (const std::string_view json = At(entry, {"labels"}); IsJsonObject(json)) {
-    if (splitter_->SplitObject(json, &labels) != JsonError::kNone) return false;
-    for (const JsonMember& label : labels) {
-      if (const auto text = builder->Text(label.value)) {
-        builder->AddAnnotation(label.key, *text);
-      }
+  if (splitter_->SplitObject(json, &labels) != JsonError::kNone) return false;
+  for (const JsonMember& label : labels) {
+    if (const auto text = builder->Text(label.value)) {
+      builder->AddAnnotation(label.key, *text);
     }
   }
-  view.cluster = TextAt(entry, {"resource", "labels", "cluster_name"});
   return true;
 }
 

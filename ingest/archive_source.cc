@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <chrono>
 #include <deque>
-#include <mutex>
 #include <optional>
 #include <regex>
 #include <utility>
@@ -105,12 +104,12 @@ class ArchiveSourceImpl : public ArchiveSource {
   std::string path_;                            // Of content_.
   std::unique_ptr<ContentStream> content_;
   bool framing_ = false;  // The framer reads content_; else it is prepared.
+  std::vector<InputInfo> infos_;  // In reading order.
   uint32_t index_ = 0;
   uint64_t sequence_ = 0;
 
+  // Of any thread, as context_.raw_bytes.
   std::atomic<uint64_t> raw_bytes_total_{0};
-  mutable std::mutex mutex_;
-  std::vector<InputInfo> infos_;  // Guarded by mutex_.
 };
 
 ArchiveSourceImpl::ArchiveSourceImpl(ArchiveOptions options, FileAccess* files)
@@ -300,12 +299,8 @@ StreamState ArchiveSourceImpl::NextTarMember() {
 }
 
 void ArchiveSourceImpl::BeginInput() {
-  InputInfo info = {path_, ClusterOf(path_)};
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    index_ = static_cast<uint32_t>(infos_.size());
-    infos_.push_back(std::move(info));
-  }
+  index_ = static_cast<uint32_t>(infos_.size());
+  infos_.push_back({path_, ClusterOf(path_)});
   framer_.Begin(content_.get());
   framing_ = true;
 }
@@ -358,7 +353,6 @@ void ArchiveSourceImpl::TakeStreamProblems(const std::string& path) {
 }
 
 InputInfo ArchiveSourceImpl::input(uint32_t index) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
   return index < infos_.size() ? infos_[index] : InputInfo();
 }
 

@@ -73,6 +73,19 @@ std::optional<ContentKind> ByMagic(std::string_view head) {
   return std::nullopt;
 }
 
+// A file of two or three bytes that begins like a compressed one: the
+// compressor was killed at once. Not told by a byte that may begin a text.
+std::optional<ContentKind> ByCutMagic(std::string_view head) {
+  for (const Magic& magic : kMagics) {
+    const size_t enough = magic.bytes[0] < ' ' ? 1 : 2;
+    if (head.size() >= enough && head.size() < magic.bytes.size() &&
+        magic.bytes.substr(0, head.size()) == head) {
+      return magic.kind;
+    }
+  }
+  return std::nullopt;
+}
+
 bool BeginsLikeJson(std::string_view head) {
   if (head.substr(0, 3) == "\xef\xbb\xbf") head.remove_prefix(3);
   const size_t begin = head.find_first_not_of(" \t\r\n");
@@ -85,6 +98,9 @@ ContentKind RecognizeContent(std::string_view head, bool at_end) {
   head = head.substr(0, kContentHeadBytes);
   if (const auto kind = ByMagic(head)) return *kind;
   if (BeginsLikeJson(head)) return ContentKind::kPlain;
+  if (at_end) {
+    if (const auto kind = ByCutMagic(head)) return *kind;
+  }
   if (head.size() < kContentHeadBytes && !at_end) {
     return ContentKind::kUndecided;
   }

@@ -26,7 +26,11 @@ class GzipCodec : public MemberCodec {
 
   void BeginMember() override {
     isal_inflate_init(state_.get());
-    state_->crc_flag = ISAL_GZIP;
+    // The header is read apart. isal_inflate would do it (ISAL_GZIP), but
+    // forgets its flags where the input ends in the middle of it.
+    state_->crc_flag = ISAL_GZIP_NO_HDR_VER;
+    isal_gzip_header_init(&header_);
+    in_header_ = true;
   }
 
   CodecStep Decode(CodecBuffers* buffers) override {
@@ -37,23 +41,29 @@ class GzipCodec : public MemberCodec {
     state.avail_in = static_cast<uint32_t>(in);
     state.next_out = reinterpret_cast<uint8_t*>(buffers->out);
     state.avail_out = static_cast<uint32_t>(out);
-    const int result = isal_inflate(&state);
+    int result = ISAL_DECOMP_OK;
+    if (in_header_) {
+      result = isal_read_gzip_header(&state, &header_);
+      in_header_ = result != ISAL_DECOMP_OK;
+      header_damaged_ = result < 0;
+    }
+    if (!in_header_) result = isal_inflate(&state);
     const size_t used = in - state.avail_in;
     const size_t wrote = out - state.avail_out;
     buffers->in += used;
     buffers->in_bytes -= used;
     buffers->out += wrote;
     buffers->out_bytes -= wrote;
-    if (result == ISAL_INCORRECT_CHECKSUM &&
-        state.block_state == ISAL_BLOCK_FINISH) {
+    if (result == ISAL_INCORRECT_CHECKSUM && !header_damaged_) {
       return CodecStep::kBadChecksum;
     }
     if (result < 0) {
       result_ = result;
       return CodecStep::kDamaged;
     }
-    return state.block_state == ISAL_BLOCK_FINISH ? CodecStep::kMemberEnd
-                                                  : CodecStep::kGoOn;
+    return !in_header_ && state.block_state == ISAL_BLOCK_FINISH
+               ? CodecStep::kMemberEnd
+               : CodecStep::kGoOn;
   }
 
   std::string error() const override {
@@ -84,6 +94,9 @@ class GzipCodec : public MemberCodec {
 
   const std::unique_ptr<inflate_state> state_ =
       std::make_unique<inflate_state>();
+  isal_gzip_header header_;
+  bool in_header_ = false;
+  bool header_damaged_ = false;
   int result_ = 0;
 };
 

@@ -243,10 +243,10 @@ InputList Expansion::Finish() {
   KeepOneName();
   Group();
   if (list_.has_stdin) list_.inputs.push_back({{{"-", 0, false}}});
-  std::stable_sort(list_.problems.begin(), list_.problems.end(),
-                   [](const InputProblem& a, const InputProblem& b) {
-                     return a.path < b.path;
-                   });
+  std::sort(list_.problems.begin(), list_.problems.end(),
+            [](const InputProblem& a, const InputProblem& b) {
+              return std::tie(a.path, a.message) < std::tie(b.path, b.message);
+            });
   return std::move(list_);
 }
 

@@ -90,6 +90,8 @@ LibarchiveHandle::Header LibarchiveHandle::NextHeader() {
   gap_ = 0;
   entry_offset_ = 0;
   if (interrupted_) return Header::kInterrupted;
+  // It began like something compressed, and is no such thing.
+  if (format_ == Format::kFilters && !filtered()) result = ARCHIVE_FATAL;
   if (result == ARCHIVE_OK || result == ARCHIVE_WARN) return Header::kEntry;
   if (result != ARCHIVE_EOF) Fail();
   return Header::kEnd;
@@ -151,6 +153,14 @@ void LibarchiveHandle::Fail() {
                   "Fetch it again from where it came from",
                   what != nullptr ? what : "compressed data",
                   text != nullptr ? text : "no reason given"));
+}
+
+const char* LibarchiveHandle::FilterName() const {
+  return filtered() ? archive_filter_name(handle_, 0) : "compressed data";
+}
+
+bool LibarchiveHandle::filtered() const {
+  return archive_filter_count(handle_) > 1;  // The last is the input.
 }
 
 uint64_t LibarchiveHandle::unused_bytes() const {

@@ -46,6 +46,8 @@ class LibarchiveHandle {
                                 const void** block);
   StreamRead CopyBlock(char* out, size_t capacity);
   void Fail();
+  const char* FilterName() const;
+  bool filtered() const;
 
   const Format format_;
   ByteStream* const in_;

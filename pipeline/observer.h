@@ -34,7 +34,9 @@ class Observer final : private DeedWriter {
   void Observe(const EventView& event, std::string_view cluster);
 
   // Observations held; Take when it exceeds what may be held.
-  size_t size() const { return sightings_.size() + groups_.size() + deeds_.size(); }
+  size_t size() const {
+    return sightings_.size() + groups_.size() + deeds_.size();
+  }
   Observations Take();
 
  private:
@@ -43,6 +45,13 @@ class Observer final : private DeedWriter {
 
   Cluster* ClusterFor(std::string_view name);
   Identity* IdentityFor(const EventView& event, Cluster* cluster);
+  std::unique_ptr<Identity> MakeIdentity(const EventView& event, bool legacy,
+                                         const Cluster& cluster);
+  void ForgetIdentities();
+  Sighting* SightingFor(EventTime minute, Identity* identity,
+                        const Cluster& cluster);
+  RefusalGroup* GroupFor(EventTime minute, RefusalClass cls,
+                         const Identity& identity, const Cluster& cluster);
   void See(const RequestView& request, Identity* identity, Cluster* cluster);
   void Refuse(const RequestView& request, RefusalClass cls, Identity* identity,
               Cluster* cluster);
@@ -56,10 +65,11 @@ class Observer final : private DeedWriter {
   absl::flat_hash_map<std::string, std::unique_ptr<Cluster>> clusters_;
   Cluster* last_cluster_ = nullptr;
   Cluster* deed_cluster_ = nullptr;  // Of the event being observed.
-  absl::flat_hash_map<std::string, std::unique_ptr<Identity>> identities_;
+  size_t identities_ = 0;            // Of all clusters together.
   absl::flat_hash_map<std::pair<Identity*, EventTime>, Sighting*> by_minute_;
   absl::flat_hash_map<std::string, RefusalGroup*> group_index_;
   std::deque<RefusalGroup> groups_;
+  std::vector<Identity*> running_;  // Have a run in this epoch.
   std::deque<Sighting> sightings_;
   std::vector<Deed> deeds_;
   uint64_t epoch_ = 1;  // Of the accumulators; see Identity::epoch.

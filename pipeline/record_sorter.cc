@@ -77,8 +77,8 @@ class RecordSorter::Cursor {
       buffer_.erase(0, pos_);
       pos_ = 0;
       const size_t have = buffer_.size();
-      const size_t want = std::min<uint64_t>(
-          std::max(kReadBytes, bytes - have), end_ - next_);
+      const size_t want =
+          std::min<uint64_t>(std::max(kReadBytes, bytes - have), end_ - next_);
       if (want == 0) {
         return sorter_->Fail(absl::DataLossError("spill file ends early"));
       }
@@ -120,8 +120,7 @@ bool RecordSorter::Fail(absl::Status status) {
   return false;
 }
 
-absl::Status RecordSorter::Add(std::string_view key,
-                               std::string_view payload) {
+absl::Status RecordSorter::Add(std::string_view key, std::string_view payload) {
   if (arena_.capacity() < options_.memory_bytes) {
     arena_.reserve(options_.memory_bytes);
   }

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <deque>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -87,13 +88,19 @@ struct Reorder::Bucket {
   bool totals_given = false;
   absl::flat_hash_map<std::string, uint32_t> sighting_index;
   absl::flat_hash_map<std::string, uint32_t> group_index;
-  std::vector<Sighting> sightings;
-  std::vector<SeenState> seen;  // Parallel to sightings.
-  std::vector<RefusalGroup> groups;
+  std::deque<Sighting> sightings;  // Large: never moved once made.
+  std::vector<SeenState> seen;     // Parallel to sightings.
+  std::deque<RefusalGroup> groups;
   // Parallel to groups: requests handed on while the minute was still open.
   std::vector<std::vector<uint64_t>> released;
   std::vector<Deed> deeds;
   std::vector<Fact> facts;
+
+  // What is to be handed on before `until` and was not yet, in order.
+  std::vector<Item> ItemsUntil(EventTime until) const;
+  // `minute_stays`: more of this minute may come, so remember what went.
+  void HandOn(const Item& item, bool minute_stays, const Sink& sink);
+  void HandOnTotals(EventTime time, const Sink& sink) const;
 
   void Add(Sighting&& value) {
     std::string key;
@@ -190,88 +197,84 @@ XXH128_hash_t RefusalHash(const RefusalGroup& group, const Refusal& refusal) {
 
 }  // namespace
 
-void Reorder::ReleaseMinute(Bucket& bucket, EventTime until,
-                            EventTime total_time, const Sink& sink) {
+std::vector<Item> Reorder::Bucket::ItemsUntil(EventTime until) const {
   std::vector<Item> items;
-  for (uint32_t i = 0; i < bucket.facts.size(); ++i) {
-    const Fact& fact = bucket.facts[i];
+  for (uint32_t i = 0; i < facts.size(); ++i) {
+    const Fact& fact = facts[i];
     if (fact.first_event == kNoTime || fact.first_event >= until) continue;
     items.push_back({fact.first_event, JudgedKind::kFact,
                      XXH3_128bits(fact.cluster.data(), fact.cluster.size()), i,
                      0});
   }
-  for (uint32_t i = 0; i < bucket.sightings.size(); ++i) {
-    Bucket::SeenState& state = bucket.seen[i];
-    AddSeenItems(bucket.sightings[i], i, state.key, state.flags, until, &items);
+  for (uint32_t i = 0; i < sightings.size(); ++i) {
+    AddSeenItems(sightings[i], i, seen[i].key, seen[i].flags, until, &items);
   }
-  for (uint32_t i = 0; i < bucket.groups.size(); ++i) {
-    const RefusalGroup& group = bucket.groups[i];
+  for (uint32_t i = 0; i < groups.size(); ++i) {
+    const RefusalGroup& group = groups[i];
     const size_t first = std::min<size_t>(group.keep, group.kept.size());
     for (uint32_t k = 0; k < first; ++k) {
-      const EventTime time = group.kept[k].time;
-      const std::vector<uint64_t>& done = bucket.released[i];
-      if (time >= until || std::find(done.begin(), done.end(),
-                                     group.kept[k].request) != done.end()) {
+      const Refusal& refusal = group.kept[k];
+      if (refusal.time >= until) break;
+      if (std::find(released[i].begin(), released[i].end(), refusal.request) !=
+          released[i].end()) {
         continue;
       }
-      items.push_back({time, JudgedKind::kRefusal,
-                       RefusalHash(group, group.kept[k]), i, k});
+      items.push_back({refusal.time, JudgedKind::kRefusal,
+                       RefusalHash(group, refusal), i, k});
     }
   }
-  for (uint32_t i = 0; i < bucket.deeds.size(); ++i) {
-    const Deed& deed = bucket.deeds[i];
-    if (deed.time >= until) continue;
-    std::string key;
-    AppendKey(deed, &key);
-    items.push_back({deed.time, JudgedKind::kDeed,
+  std::string key;
+  for (uint32_t i = 0; i < deeds.size(); ++i) {
+    if (deeds[i].time >= until) continue;
+    key.clear();
+    AppendKey(deeds[i], &key);
+    items.push_back({deeds[i].time, JudgedKind::kDeed,
                      XXH3_128bits(key.data(), key.size()), i, 0});
   }
   std::sort(items.begin(), items.end(), Before);
-  for (const Item& item : items) {
-    Judged judged;
-    judged.kind = item.kind;
-    judged.time = item.time;
-    const std::string* cluster = nullptr;
-    if (item.kind == JudgedKind::kFact) {
-      judged.fact = &bucket.facts[item.index];
-      cluster = &judged.fact->cluster;
-    } else if (item.kind == JudgedKind::kSeen) {
-      judged.sighting = &bucket.sightings[item.index];
+  return items;
+}
+
+void Reorder::Bucket::HandOn(const Item& item, bool minute_stays,
+                             const Sink& sink) {
+  Judged judged;
+  judged.kind = item.kind;
+  judged.time = item.time;
+  switch (item.kind) {
+    case JudgedKind::kFact:
+      judged.fact = &facts[item.index];
+      return sink(judged.fact->cluster, judged);
+    case JudgedKind::kSeen:
+      judged.sighting = &sightings[item.index];
       judged.new_key = item.detail & kNewKey;
       judged.raised = item.detail & ~kNewKey;
-      bucket.seen[item.index].key |= judged.new_key;
-      bucket.seen[item.index].flags |= judged.raised;
-      cluster = &judged.sighting->cluster;
-    } else if (item.kind == JudgedKind::kRefusal) {
-      judged.group = &bucket.groups[item.index];
+      seen[item.index].key |= judged.new_key;
+      seen[item.index].flags |= judged.raised;
+      return sink(judged.sighting->cluster, judged);
+    case JudgedKind::kRefusal:
+      judged.group = &groups[item.index];
       judged.refusal = &judged.group->kept[item.detail];
-      if (total_time == kNoTime) {
-        bucket.released[item.index].push_back(judged.refusal->request);
-      }
       judged.first_of_group = item.detail == 0;
-      cluster = &judged.group->cluster;
-    } else {
-      judged.deed = &bucket.deeds[item.index];
-      cluster = &judged.deed->cluster;
-    }
-    sink(*cluster, judged);
+      if (minute_stays) {
+        released[item.index].push_back(judged.refusal->request);
+      }
+      return sink(judged.group->cluster, judged);
+    default:
+      judged.deed = &deeds[item.index];
+      return sink(judged.deed->cluster, judged);
   }
-  std::erase_if(bucket.deeds,
-                [&](const Deed& d) { return d.time < until; });
-  std::erase_if(bucket.facts, [&](const Fact& f) {
-    return f.first_event == kNoTime || f.first_event < until;
-  });
-  if (total_time == kNoTime) return;
+}
 
-  std::vector<std::pair<std::string, Judged>> totals;
-  for (const auto& [key, index] : bucket.sighting_index) {
+void Reorder::Bucket::HandOnTotals(EventTime time, const Sink& sink) const {
+  std::vector<std::pair<std::string_view, Judged>> totals;
+  for (const auto& [key, index] : sighting_index) {
     Judged judged;
-    judged.sighting = &bucket.sightings[index];
+    judged.sighting = &sightings[index];
     totals.emplace_back(key, judged);
   }
-  for (const auto& [key, index] : bucket.group_index) {
+  for (const auto& [key, index] : group_index) {
     Judged judged;
-    judged.group = &bucket.groups[index];
+    judged.group = &groups[index];
     judged.rest_begin =
         std::min<size_t>(judged.group->keep, judged.group->kept.size());
     totals.emplace_back(key, judged);
@@ -280,11 +283,27 @@ void Reorder::ReleaseMinute(Bucket& bucket, EventTime until,
             [](const auto& a, const auto& b) { return a.first < b.first; });
   for (auto& [key, judged] : totals) {
     judged.kind = JudgedKind::kTotal;
-    judged.time = total_time;
-    judged.incremental = bucket.totals_given;
+    judged.time = time;
+    judged.incremental = totals_given;
     sink(judged.sighting ? judged.sighting->cluster : judged.group->cluster,
          judged);
   }
+}
+
+void Reorder::ReleaseMinute(Bucket& bucket, EventTime until,
+                            EventTime total_time, const Sink& sink) {
+  const bool minute_stays = total_time == kNoTime;
+  for (const Item& item : bucket.ItemsUntil(until)) {
+    bucket.HandOn(item, minute_stays, sink);
+  }
+  if (!minute_stays) {
+    bucket.HandOnTotals(total_time, sink);
+    return;
+  }
+  std::erase_if(bucket.deeds, [&](const Deed& d) { return d.time < until; });
+  std::erase_if(bucket.facts, [&](const Fact& f) {
+    return f.first_event == kNoTime || f.first_event < until;
+  });
 }
 
 void Reorder::Release(EventTime watermark, const Sink& sink) {

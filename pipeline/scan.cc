@@ -79,8 +79,7 @@ class Scan {
   // False: no more, or a failure.
   bool ReadBatch(Worker& worker);
   void DecodeBatch(Worker& worker, BatchResult* result);
-  void DecodeLines(Worker& worker, EventCallback on_event,
-                   BatchResult* result);
+  void DecodeLines(Worker& worker, EventCallback on_event, BatchResult* result);
   void Quarantine(const DecodeOutcome& outcome, std::string_view text,
                   size_t text_offset, uint64_t line, BatchResult* result);
   void HandOn(Observations&& observations);
@@ -179,10 +178,10 @@ void Scan::Quarantine(const DecodeOutcome& outcome, std::string_view text,
   const TextPosition at = PositionOf(text, outcome.error_offset);
   const size_t end = std::min(outcome.quarantine_end, text.size());
   const size_t begin = std::min(outcome.quarantine_begin, end);
-  result->quarantined.push_back(
-      {text_offset + begin, outcome.error_offset,
-       std::string(text.substr(begin, end - begin)), outcome.reason,
-       outcome.message, line + at.line - 1, at.column});
+  result->quarantined.push_back({text_offset + begin, outcome.error_offset,
+                                 std::string(text.substr(begin, end - begin)),
+                                 outcome.reason, outcome.message,
+                                 line + at.line - 1, at.column});
 }
 
 void Scan::DecodeLines(Worker& worker, EventCallback on_event,
@@ -191,8 +190,8 @@ void Scan::DecodeLines(Worker& worker, EventCallback on_event,
   size_t begin = 0;
   while (begin < bytes.size()) {
     const size_t newline = bytes.find('\n', begin);
-    const size_t end = newline == std::string_view::npos ? bytes.size()
-                                                         : newline;
+    const size_t end =
+        newline == std::string_view::npos ? bytes.size() : newline;
     const std::string_view line = bytes.substr(begin, end - begin);
     const DecodeOutcome outcome = worker.decoder.DecodeLine(line, on_event);
     result->skipped += outcome.skipped;
@@ -356,8 +355,8 @@ absl::Status RunJudge(const EngineConfig& config, const std::string& path,
       continue;
     }
     if (held.size() < 1024) continue;
-    status.Update(Submit(std::exchange(held, Observations()), &verdict,
-                         summary));
+    status.Update(
+        Submit(std::exchange(held, Observations()), &verdict, summary));
   }
   status.Update(Submit(std::move(held), &verdict, summary));
   if (!status.ok()) return status;

@@ -76,6 +76,58 @@ std::string PrintKey(const Alert& alert) {
   return key;
 }
 
+// Final alerts in printing order, each id once: an episode that was evicted and
+// then went on is emitted twice, and the later one counts.
+class FinalAlerts {
+ public:
+  explicit FinalAlerts(const std::string& dir)
+      : dir_(dir), by_id_({kMemoryBytes, dir}, KeepLater) {}
+
+  void Add(const Alert& alert) {
+    std::string bytes;
+    AppendBigEndian(static_cast<EventTime>(emitted_++), &bytes);
+    EncodeTo(alert, &bytes);
+    status_.Update(by_id_.Add(alert.id + alert.cluster, bytes));
+  }
+
+  absl::Status Print(const std::function<void(const Alert&)>& on_alert) {
+    if (!status_.ok()) return status_;
+    if (absl::Status s = by_id_.Finish(); !s.ok()) return s;
+    RecordSorter printed({kMemoryBytes, dir_}, KeepLater);
+    std::string key;
+    std::string bytes;
+    Alert alert;
+    while (by_id_.Next(&key, &bytes)) {
+      bytes.erase(0, 8);
+      if (!Decode(bytes, &alert)) continue;  // Ours: never.
+      if (absl::Status s = printed.Add(PrintKey(alert), bytes); !s.ok()) {
+        return s;
+      }
+    }
+    if (!by_id_.status().ok()) return by_id_.status();
+    if (absl::Status s = printed.Finish(); !s.ok()) return s;
+    while (printed.Next(&key, &bytes)) {
+      if (Decode(bytes, &alert)) on_alert(alert);
+    }
+    return printed.status();
+  }
+
+ private:
+  static constexpr size_t kMemoryBytes = 4 << 20;
+  // Payloads begin with the number of their emission.
+  static void KeepLater(std::string_view, std::string* into,
+                        std::string_view payload) {
+    if (payload.substr(0, 8) > std::string_view(*into).substr(0, 8)) {
+      *into = payload;
+    }
+  }
+
+  const std::string dir_;
+  RecordSorter by_id_;
+  uint64_t emitted_ = 0;
+  absl::Status status_;
+};
+
 }  // namespace
 
 Verdict::Verdict(const EngineConfig& config)
@@ -117,13 +169,9 @@ absl::Status Verdict::Add(Observations&& observations) {
 absl::Status Verdict::Conclude(
     const std::function<void(const Alert&)>& on_alert) {
   if (absl::Status s = sorter_.Finish(); !s.ok()) return s;
-  RecordSorter alerts({8 << 20, config_.spill_dir},
-                      [](std::string_view, std::string*, std::string_view) {});
-  absl::Status status;
+  FinalAlerts alerts(config_.spill_dir);
   Judge judge(config_, {.revisions = false, .emit = [&](const Alert& alert) {
-                          std::string bytes;
-                          EncodeTo(alert, &bytes);
-                          status.Update(alerts.Add(PrintKey(alert), bytes));
+                          alerts.Add(alert);
                         }});
   Reorder reorder;
   const Reorder::Sink feed = [&](const std::string& cluster,
@@ -155,15 +203,7 @@ absl::Status Verdict::Conclude(
     judge.Finish(newest_);
   }
   evicted_ = judge.evicted();
-  if (!status.ok()) return status;
-  if (absl::Status s = alerts.Finish(); !s.ok()) return s;
-  std::string key;
-  std::string bytes;
-  Alert alert;
-  while (alerts.Next(&key, &bytes)) {
-    if (Decode(bytes, &alert)) on_alert(alert);
-  }
-  return alerts.status();
+  return alerts.Print(on_alert);
 }
 
 }  // namespace klaxon

@@ -49,7 +49,13 @@ TEST(CommandLine, PathsMayLookLikeAnything) {
   CommandLine line =
       Parsed({"scan", "[ab]", "observe", "scan", "--", "--odd", "-x"});
   EXPECT_THAT(line.paths,
-              ElementsAre("[ab]", "observe", "scan", "--odd", "-x"));
+              ElementsAre("./[ab]", "observe", "scan", "--odd", "-x"));
+}
+
+TEST(CommandLine, AFlagsValueMayStandBehindAnEqualsSign) {
+  CommandLine line = Parsed({"scan", "--set=a=b=c", "--threads=2", "x"});
+  EXPECT_THAT(line.config.settings, ElementsAre("a=b=c"));
+  EXPECT_EQ(line.threads, 2);
 }
 
 TEST(CommandLine, DefaultsAreThoseOfTheHelp) {
@@ -97,7 +103,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"Ocsf",
                 {"scan", "x", "--output", "ocsf"},
                 "ocsf is not in this version yet"},
-        BadLine{"Output", {"scan", "x", "--output", "xml"}, "none of"},
+        BadLine{"Output",
+                {"scan", "x", "--output", "xml"},
+                "unknown value \"xml\"; known here: auto, ndjson, text"},
         BadLine{"Severity",
                 {"scan", "x", "--fail-on", "hihg"},
                 "did you mean \"high\"?"},
@@ -137,7 +145,11 @@ TEST(CommandLine, HelpHasExamplesForEveryCommand) {
     EXPECT_THAT(parsed.text, HasSubstr("Examples:")) << command;
     EXPECT_THAT(parsed.text, HasSubstr("klaxon " + std::string(command)));
   }
-  EXPECT_EQ(ParseCommandLine({"--help"}).exit_code, kExitOk);
+  for (const char* word : {"--help", "-h", "help"}) {
+    ParsedCommandLine parsed = ParseCommandLine({word});
+    EXPECT_EQ(parsed.exit_code, kExitOk) << word;
+    EXPECT_THAT(parsed.text, HasSubstr("scan")) << word;
+  }
 }
 
 TEST(CommandLine, VersionIsSaid) {

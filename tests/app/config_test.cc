@@ -5,6 +5,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <random>
+
+#include "app/commands.h"
+#include "tests/random_seed.h"
 
 namespace klaxon {
 namespace {
@@ -88,6 +93,18 @@ TEST(Config, TheReferenceHasEveryOptionOfEveryDetector) {
   }
 }
 
+TEST(Config, TheExampleOfEveryDetectorsPageIsValid) {
+  for (const DetectorInfo* info : AllDetectors()) {
+    std::string page = DetectorPage(info->name);
+    size_t example = page.find("\nExample\n");
+    ASSERT_NE(example, std::string::npos) << page;
+    std::string yaml = page.substr(example + 9);
+    // Files of the example need not be there.
+    Loaded loaded = Load(yaml, {"detectors.old-certificate.inventory=[]"});
+    EXPECT_THAT(loaded.errors, IsEmpty()) << yaml;
+  }
+}
+
 TEST(Config, ReadsTheExampleOfTheInterface) {
   Loaded loaded = Load(R"(
 cluster: prod-eu-1
@@ -139,7 +156,7 @@ http: {listen: "127.0.0.1:9440"}
   EXPECT_THAT(file.detectors, ElementsAre("unauthorized-burst"));
   EXPECT_THAT(file.clusters, ElementsAre("edge-7"));
   EXPECT_TRUE(file.required);
-  EXPECT_EQ(loaded.notes.size(), 2u);  // sources, http.
+  EXPECT_EQ(loaded.notes.size(), 3u);  // sources, state, http.
   ASSERT_EQ(loaded.warnings.size(), 1u);
   EXPECT_THAT(loaded.warnings[0],
               HasSubstr("default-service-account is not in this version"));
@@ -180,125 +197,113 @@ TEST_P(BadConfig, SaysWhereAndWhatWouldBeRight) {
   EXPECT_THAT(loaded.errors[0], HasSubstr(GetParam().want));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Table, BadConfig,
-    ::testing::Values(
-        BadCase{"Broken", "a: [1, 2\nb: 3\n", "this is not YAML"},
-        BadCase{"Tabs", "networks:\n\tinternal: []\n",
-                "k.yaml:2:10: this is not YAML"},
-        BadCase{"List", "- a\n", "the configuration must be a mapping"},
-        BadCase{"Scalar", "hello", "the configuration must be a mapping"},
-        BadCase{"Duplicate", "cluster: a\ncluster: b\n",
-                "k.yaml:2:1: duplicate key \"cluster\", first given at "
-                "k.yaml:1:1"},
-        BadCase{"TwoDocuments", "cluster: a\n---\ncluster: b\n",
-                "a second YAML document"},
-        BadCase{"MergeKey", "x: &x {a: 1}\nnetworks: {<<: *x}\n",
-                "unknown key \"x\""},
-        BadCase{"UnknownAlias", "cluster: *nobody\n", "this is not YAML"},
-        BadCase{"CidrBits", "networks: {internal: [10.0.0.1/8]}\n",
-                "k.yaml:1:23: networks.internal: \"10.0.0.1/8\" has bits set "
-                "behind its prefix; write 10.0.0.0/8 for the network or "
-                "10.0.0.1/32 for the address"},
-        BadCase{"CidrLength", "networks: {internal: [10.0.0.0/33]}\n",
-                "the prefix length must be 0 to 32"},
-        BadCase{"CidrWord", "networks: {internal: [intranet]}\n",
-                "\"intranet\" is no address"},
-        BadCase{"CidrScalar", "networks: {internal: 10.0.0.0/8}\n",
-                "must be a list of CIDRs"},
-        BadCase{"UnknownDetector", "detectors: {unautorized-burst: {}}\n",
-                "did you mean \"unauthorized-burst\"?"},
-        BadCase{"DetectorScalar", "detectors: {unauthorized-burst: off}\n",
-                "write e.g. {enabled: false}"},
-        BadCase{"EnabledWord",
-                "detectors: {unauthorized-burst: {enabled: yes}}\n",
-                "must be true or false, not \"yes\""},
-        BadCase{"CountWord",
-                "detectors: {unauthorized-burst: {threshold: ten}}\n",
-                "must be a whole number, not \"ten\""},
-        BadCase{"CountQuoted",
-                "detectors: {unauthorized-burst: {threshold: \"10\"}}\n",
-                "write 10 without quotes"},
-        BadCase{"CountNegative",
-                "detectors: {unauthorized-burst: {threshold: -1}}\n",
-                "out of range"},
-        BadCase{"CountHuge",
-                "detectors: {unauthorized-burst: {threshold: 99999999999999}}",
-                "out of range"},
-        BadCase{"WindowTooShort",
-                "detectors: {unauthorized-burst: {window: 59s}}\n",
-                "k.yaml:1:42: detectors.unauthorized-burst.window is 59s, "
-                "which is too short; write at least 60s"},
-        BadCase{"QuietTooShort",
-                "detectors: {unauthorized-burst: {quiet: 1s}}\n",
-                "write at least 60s"},
-        BadCase{"SprayWindowTooShort",
-                "detectors: {unauthorized-burst: {spray_window: 10s}}\n",
-                "write at least 60s"},
-        BadCase{"WrongUnit",
-                "detectors: {unauthorized-burst: {window: 60sec}}\n",
-                "must be a duration, not \"60sec\""},
-        BadCase{"Contradiction",
-                "detectors: {old-certificate: {warn: 90d, medium: 30d}}\n",
-                "k.yaml:1:"},
-        BadCase{"AllowWithoutEnd",
-                "detectors: {service-account-external: {allow: [{account: "
-                "a/b, cidr: 203.0.113.0/24}]}}\n",
-                "an entry without \"until\""},
-        BadCase{"AllowAccount",
-                "detectors: {service-account-external: {allow: [{account: b, "
-                "cidr: 203.0.113.0/24, until: 2026-12-31}]}}\n",
-                "namespace/name"},
-        BadCase{"AllowDate",
-                "detectors: {service-account-external: {allow: [{account: "
-                "a/b, cidr: 203.0.113.0/24, until: tomorrow}]}}\n",
-                "a date or an RFC 3339 time"},
-        BadCase{"Inventory",
-                "detectors: {old-certificate: {inventory: [/does/not/exist]}}",
-                "k.yaml:1:43: detectors.old-certificate.inventory: "},
-        BadCase{"UnknownSink", "sinks: [{kafak: {}}]\n",
-                "no type that is known"},
-        BadCase{"LaterSink", "sinks: [{kafka: {brokers: b, topic: t}}]\n",
-                "k.yaml:1:10: the sink \"kafka\" is not in this version yet"},
-        BadCase{"TwoTypes", "sinks: [{stdout: {}, file: {path: a}}]\n",
-                "several types"},
-        BadCase{"SinkScalar", "sinks: [stdout]\n", "write e.g. stdout: {}"},
-        BadCase{"SinkSibling", "sinks: [{stdout: {}, min_severty: low}]\n",
-                "did you mean \"min_severity\"?"},
-        BadCase{"SinkSeverity", "sinks: [{stdout: {}, min_severity: hgih}]\n",
-                "did you mean \"high\"?"},
-        BadCase{"SinkDetector", "sinks: [{stdout: {}, detectors: [burst]}]\n",
-                "unknown detector \"burst\""},
-        BadCase{"SinkFormat", "sinks: [{stdout: {}, format: ocsf}]\n",
-                "ocsf is not in this version yet"},
-        BadCase{"FileWithoutPath", "sinks: [{file: {}}]\n",
-                "a file sink without a path"},
-        BadCase{"SameFile",
-                "sinks: [{file: {path: a.ndjson}}, {file: {path: ./a.ndjson}}]",
-                "k.yaml:1:35: two sinks write to a.ndjson"},
-        BadCase{"UnknownSource", "sources: [{kafak: {}}]\n",
-                "did you mean \"kafka\"?"},
-        BadCase{"Size", "state: {snapshot_journal: 64MB}\n",
-                "with an unknown unit; write e.g. 64MiB"},
-        BadCase{"SizeWithoutUnit", "limits: {line_max: 4096}\n",
-                "without a unit; write e.g. 4096MiB"},
-        BadCase{"SizeTooLarge", "limits: {line_max: 99999999999TiB}\n",
-                "out of range; write 4KiB to 1GiB"},
-        BadCase{"KeysMax", "state: {keys_max: 1}\n", "write 1000 to 100000000"},
-        BadCase{"Listen", "http: {listen: nowhere}\n", "address:port"},
-        BadCase{"OverlayKey", "clusters: {a: {sinks: []}}\n",
-                "clusters.a: unknown key \"sinks\""},
-        BadCase{"RegexSyntax", "cluster: {path_regex: \"(\"}\n",
-                "is no regular expression"},
-        BadCase{"RegexGroup", "cluster: {path_regex: clusters}\n",
-                "has no group"},
-        BadCase{"TwoSelections",
-                "cluster: {path_regex: \"(a)\", json_field: b}\n",
-                "both path_regex and json_field"},
-        BadCase{"EmptyCluster", "cluster: \"\"\n", "cluster is empty"},
-        BadCase{"PublicPath", "public_paths: [healthz]\n",
-                "write \"/healthz\""}),
-    [](const auto& info) { return std::string(info.param.name); });
+const BadCase kBadCases[] = {
+    {"Broken", "a: [1, 2\nb: 3\n", "this is not YAML"},
+    {"Tabs", "networks:\n\tinternal: []\n", "k.yaml:2:"},
+    {"List", "- a\n", "the configuration must be a mapping"},
+    {"Scalar", "hello", "the configuration must be a mapping"},
+    {"Duplicate", "cluster: a\ncluster: b\n",
+     "k.yaml:2:1: duplicate key \"cluster\", first given at "
+     "k.yaml:1:1"},
+    {"TwoDocuments", "cluster: a\n---\ncluster: b\n", "a second YAML document"},
+    {"MergeKey",
+     "networks: &x {admin: []}\nclusters: {a: {networks: {<<: *x}}}\n",
+     "k.yaml:2:27: merge keys (<<) are not supported"},
+    {"ListAsKey", "networks: {[a]: b}\n", "a key must be a text"},
+    {"SelfAlias", "networks: &x {admin: *x}\n", "contains it"},
+    {"UnknownAlias", "cluster: *nobody\n", "this is not YAML"},
+    {"CidrBits", "networks: {internal: [10.0.0.1/8]}\n",
+     "k.yaml:1:23: networks.internal: \"10.0.0.1/8\" has bits set "
+     "behind its prefix; write 10.0.0.0/8 for the network or "
+     "10.0.0.1/32 for the address"},
+    {"CidrLength", "networks: {internal: [10.0.0.0/33]}\n",
+     "the prefix length must be 0 to 32"},
+    {"CidrWord", "networks: {internal: [intranet]}\n",
+     "\"intranet\" is no address"},
+    {"CidrScalar", "networks: {internal: 10.0.0.0/8}\n",
+     "must be a list of CIDRs"},
+    {"UnknownDetector", "detectors: {unautorized-burst: {}}\n",
+     "did you mean \"unauthorized-burst\"?"},
+    {"DetectorScalar", "detectors: {unauthorized-burst: off}\n",
+     "write e.g. {enabled: false}"},
+    {"EnabledWord", "detectors: {unauthorized-burst: {enabled: yes}}\n",
+     "must be true or false, not \"yes\""},
+    {"CountWord", "detectors: {unauthorized-burst: {threshold: ten}}\n",
+     "must be a whole number, not \"ten\""},
+    {"CountQuoted", "detectors: {unauthorized-burst: {threshold: \"10\"}}\n",
+     "write 10 without quotes"},
+    {"CountNegative", "detectors: {unauthorized-burst: {threshold: -1}}\n",
+     "out of range"},
+    {"CountHuge",
+     "detectors: {unauthorized-burst: {threshold: 99999999999999}}",
+     "out of range"},
+    {"WindowTooShort", "detectors: {unauthorized-burst: {window: 59s}}\n",
+     "k.yaml:1:42: detectors.unauthorized-burst.window is 59s, "
+     "which is too short; write at least 60s"},
+    {"QuietTooShort", "detectors: {unauthorized-burst: {quiet: 1s}}\n",
+     "write at least 60s"},
+    {"SprayWindowTooShort",
+     "detectors: {unauthorized-burst: {spray_window: 10s}}\n",
+     "write at least 60s"},
+    {"WrongUnit", "detectors: {unauthorized-burst: {window: 60sec}}\n",
+     "must be a duration, not \"60sec\""},
+    {"Contradiction",
+     "detectors: {old-certificate: {warn: 90d, medium: 30d}}\n", "k.yaml:1:"},
+    {"AllowWithoutEnd",
+     "detectors: {service-account-external: {allow: [{account: "
+     "a/b, cidr: 203.0.113.0/24}]}}\n",
+     "an entry without \"until\""},
+    {"AllowAccount",
+     "detectors: {service-account-external: {allow: [{account: b, "
+     "cidr: 203.0.113.0/24, until: 2026-12-31}]}}\n",
+     "namespace/name"},
+    {"AllowDate",
+     "detectors: {service-account-external: {allow: [{account: "
+     "a/b, cidr: 203.0.113.0/24, until: tomorrow}]}}\n",
+     "a date or an RFC 3339 time"},
+    {"Inventory",
+     "detectors: {old-certificate: {inventory: [/does/not/exist]}}",
+     "k.yaml:1:43: detectors.old-certificate.inventory: "},
+    {"UnknownSink", "sinks: [{kafak: {}}]\n", "no type that is known"},
+    {"LaterSink", "sinks: [{kafka: {brokers: b, topic: t}}]\n",
+     "k.yaml:1:10: the sink \"kafka\" is not in this version yet"},
+    {"TwoTypes", "sinks: [{stdout: {}, file: {path: a}}]\n", "several types"},
+    {"SinkScalar", "sinks: [stdout]\n", "write e.g. stdout: {}"},
+    {"SinkSibling", "sinks: [{stdout: {}, min_severty: low}]\n",
+     "did you mean \"min_severity\"?"},
+    {"SinkSeverity", "sinks: [{stdout: {}, min_severity: hgih}]\n",
+     "did you mean \"high\"?"},
+    {"SinkDetector", "sinks: [{stdout: {}, detectors: [burst]}]\n",
+     "unknown detector \"burst\""},
+    {"SinkFormat", "sinks: [{stdout: {}, format: ocsf}]\n",
+     "ocsf is not in this version yet"},
+    {"FileWithoutPath", "sinks: [{file: {}}]\n", "a file sink without a path"},
+    {"SameFile",
+     "sinks: [{file: {path: a.ndjson}}, {file: {path: ./a.ndjson}}]",
+     "k.yaml:1:35: two sinks write to a.ndjson"},
+    {"UnknownSource", "sources: [{kafak: {}}]\n", "did you mean \"kafka\"?"},
+    {"Size", "state: {snapshot_journal: 64MB}\n",
+     "with an unknown unit; write e.g. 64MiB"},
+    {"SizeWithoutUnit", "limits: {line_max: 4096}\n",
+     "without a unit; write e.g. 4096MiB"},
+    {"SizeTooLarge", "limits: {line_max: 99999999999TiB}\n",
+     "out of range; write 4KiB to 1GiB"},
+    {"KeysMax", "state: {keys_max: 1}\n", "write 1000 to 100000000"},
+    {"Listen", "http: {listen: nowhere}\n", "address:port"},
+    {"OverlayKey", "clusters: {a: {sinks: []}}\n",
+     "clusters.a: unknown key \"sinks\""},
+    {"RegexSyntax", "cluster: {path_regex: \"(\"}\n",
+     "is no regular expression"},
+    {"RegexGroup", "cluster: {path_regex: clusters}\n", "has no group"},
+    {"TwoSelections", "cluster: {path_regex: \"(a)\", json_field: b}\n",
+     "both path_regex and json_field"},
+    {"EmptyCluster", "cluster: \"\"\n", "cluster is empty"},
+    {"PublicPath", "public_paths: [healthz]\n", "write \"/healthz\""}};
+
+INSTANTIATE_TEST_SUITE_P(Table, BadConfig, ::testing::ValuesIn(kBadCases),
+                         [](const auto& info) {
+                           return std::string(info.param.name);
+                         });
 
 TEST(Config, AnAliasBombIsRefusedQuickly) {
   std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
@@ -314,9 +319,38 @@ TEST(Config, AnAliasBombIsRefusedQuickly) {
   EXPECT_THAT(loaded.errors, ::testing::Contains(HasSubstr("more than")));
 }
 
+// Whatever a file holds, loading it ends with problems or without.
+TEST(Config, GarbledFilesDoNotCrash) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(::testing::Message() << "KLAXON_TEST_SEED=" << seed);
+  std::mt19937_64 random(seed);
+  const std::string reference = ConfigReference();
+  constexpr std::string_view kPieces[] = {
+      "{",   "}",  "[",     "]",   ": ",   "- ",          "\n", "  ",
+      "&a ", "*a", "!",     "|\n", "\"",   "'",           "? ", "<<: ",
+      "#",   "%",  "---\n", "\t",  "\xff", "\xef\xbb\xbf"};
+  int refused = 0;
+  for (int round = 0; round < 400; ++round) {
+    size_t begin = random() % reference.size();
+    std::string text = reference.substr(begin, random() % 1500);
+    for (uint64_t edits = random() % 8; edits > 0 && !text.empty(); --edits) {
+      text.insert(random() % text.size(),
+                  kPieces[random() % std::size(kPieces)]);
+    }
+    Loaded loaded = Load(text);
+    refused += loaded.ok ? 0 : 1;
+    EXPECT_EQ(loaded.ok, loaded.errors.empty());
+  }
+  EXPECT_GT(refused, 100);
+}
+
 TEST(Config, DeepNestingIsAnErrorAndNoCrash) {
-  Loaded loaded = Load("a: " + std::string(100'000, '['));
-  EXPECT_FALSE(loaded.ok);
+  for (std::string_view piece : {"[", "{a: ", "- ", "? "}) {
+    std::string deep = "a: ";
+    if (piece == "- " || piece == "? ") deep = "a:\n  ";
+    for (int i = 0; i < 20'000; ++i) deep += piece;
+    EXPECT_FALSE(Load(deep).ok) << piece;
+  }
 }
 
 TEST(Config, SettingsReplaceAndAdd) {

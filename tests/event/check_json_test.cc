@@ -33,18 +33,23 @@ TEST(CheckJson, NamesTheFirstFault) {
            Fault{R"({"a" 1})", 5, "expected ':', found '1'"},
            Fault{R"({"a":1 "b":2})", 7, "expected ',' or '}', found '\"'"},
            Fault{R"([1}])", 2, "expected ',' or ']', found '}'"},
-           Fault{"{} x", 3, "expected nothing more behind the value, found 'x'"},
+           Fault{"{} x", 3,
+                 "expected nothing more behind the value, found 'x'"},
            Fault{"01", 1, "expected no digit after a leading zero, found '1'"},
-           Fault{"1.", 1, "expected a digit after the decimal point, found the "
-                          "end"},
+           Fault{"1.", 1,
+                 "expected a digit after the decimal point, found the "
+                 "end"},
            Fault{"tru", 2, "expected true, found the end"},
            Fault{"trux", 3, "expected true, found 'x'"},
-           Fault{R"("a)", 1, "expected the closing quote of a string, found the "
-                             "end"},
-           Fault{"\"a\tb\"", 2, "expected an escape for a control character, "
-                                "found byte 0x09"},
-           Fault{R"("\x")", 2, "expected one of \"\\/bfnrtu after a backslash, "
-                               "found 'x'"},
+           Fault{R"("a)", 1,
+                 "expected the closing quote of a string, found the "
+                 "end"},
+           Fault{"\"a\tb\"", 2,
+                 "expected an escape for a control character, "
+                 "found byte 0x09"},
+           Fault{R"("\x")", 2,
+                 "expected one of \"\\/bfnrtu after a backslash, "
+                 "found 'x'"},
            Fault{R"("\u12g4")", 5, "expected four hex digits, found 'g'"},
            Fault{"\xef\xbb\xbf{}", 0, "expected a value, found byte 0xef"},
            Fault{"[", 0, "expected a value, found the end"},

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/ingest/ingest_fixture.h"
+#include "tests/random_seed.h"
 
 namespace klaxon {
 namespace {
@@ -77,7 +78,7 @@ TEST_F(ArchiveSourceTest, ReadsEveryKindByContent) {
 }
 
 TEST_F(ArchiveSourceTest, ManyBatchesOfManyInputs) {
-  const uint32_t seed = std::random_device()();
+  const uint32_t seed = static_cast<uint32_t>(RandomSeed());
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   std::string want;
@@ -106,7 +107,9 @@ TEST_F(ArchiveSourceTest, OrderOfArgumentsDoesNotMatter) {
               SomeLines(i + 1)));
   }
   const ReadResult want = ReadPaths(paths);
-  std::mt19937 random(std::random_device{}());
+  const uint32_t seed = static_cast<uint32_t>(RandomSeed());
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
   for (int round = 0; round < 20; ++round) {
     std::shuffle(paths.begin(), paths.end(), random);
     const ReadResult result = ReadPaths(paths);
@@ -139,17 +142,14 @@ TEST_F(ArchiveSourceTest, GzOfAKilledCompressorIsNoProblem) {
   const std::string lines = SomeLines(20'000);
   const std::string gz = Gzip(lines);
   Write("x.log", lines);
-  for (size_t cut : {size_t{0}, size_t{1}, size_t{5}, size_t{18}, gz.size() / 2,
-                     gz.size() - 1}) {
+  for (size_t cut : {size_t{0}, size_t{1}, size_t{2}, size_t{5}, size_t{18},
+                     gz.size() / 2, gz.size() - 1}) {
     SCOPED_TRACE(cut);
     Write("x.log.gz", gz.substr(0, cut));
     const ReadResult result = ReadAll();
-    EXPECT_EQ(result.AllBytes(),
-              cut == 1 || cut == 5 ? result.AllBytes() : lines);
-    EXPECT_EQ(result.inputs.front().bytes, lines);
-    if (cut != 1) {
-      EXPECT_THAT(result.problems, IsEmpty());
-    }
+    EXPECT_THAT(result.Paths(), ElementsAre(At("x.log")));
+    EXPECT_EQ(result.AllBytes(), lines);
+    EXPECT_THAT(result.problems, IsEmpty());
   }
 }
 

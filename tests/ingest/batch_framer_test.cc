@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/ingest/ingest_fixture.h"
+#include "tests/random_seed.h"
 
 namespace klaxon {
 namespace {
@@ -104,7 +105,7 @@ std::vector<Piece> SplitLines(const std::vector<Piece>& pieces) {
 }
 
 TEST(BatchFramer, LinesAreThoseOfASlowModel) {
-  const uint32_t seed = std::random_device()();
+  const uint32_t seed = static_cast<uint32_t>(RandomSeed());
   std::mt19937 random(seed);
   for (int round = 0; round < 3000; ++round) {
     SCOPED_TRACE("seed " + std::to_string(seed) + " round " +
@@ -416,7 +417,7 @@ std::string RandomValue(std::mt19937& random, int depth) {
 }
 
 TEST(BatchFramer, DocumentsAreThoseThatWereWritten) {
-  const uint32_t seed = std::random_device()();
+  const uint32_t seed = static_cast<uint32_t>(RandomSeed());
   std::mt19937 random(seed);
   for (int round = 0; round < 2000; ++round) {
     SCOPED_TRACE("seed " + std::to_string(seed) + " round " +
@@ -437,7 +438,7 @@ TEST(BatchFramer, DocumentsAreThoseThatWereWritten) {
 }
 
 TEST(BatchFramer, CutsDoNotDependOnHowTheBytesCome) {
-  const uint32_t seed = std::random_device()();
+  const uint32_t seed = static_cast<uint32_t>(RandomSeed());
   std::mt19937 random(seed);
   for (int round = 0; round < 3000; ++round) {
     SCOPED_TRACE("seed " + std::to_string(seed) + " round " +

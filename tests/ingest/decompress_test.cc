@@ -1,9 +1,12 @@
 // Everything that is peeled off an input: gzip, zstd, what libarchive
 // inflates, tar, and all of it nested.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <isa-l/crc.h>
 #include <zstd.h>
 
 #include <cstring>
+#include <iterator>
 #include <random>
 #include <string>
 #include <utility>
@@ -13,6 +16,7 @@
 #include "ingest/content_stream.h"
 #include "ingest/libarchive_reader.h"
 #include "tests/ingest/ingest_fixture.h"
+#include "tests/random_seed.h"
 
 namespace klaxon {
 namespace {
@@ -67,13 +71,16 @@ constexpr FormatCase kFormats[] = {
     {"Xz", archive_write_add_filter_xz},
     {"Lzip", archive_write_add_filter_lzip},
     {"Lz4", archive_write_add_filter_lz4},
+    // Has neither a length nor an end mark: nobody can tell that it is
+    // truncated, nor where a second one begins.
     {"Compress", archive_write_add_filter_compress},
 };
 
 class Compression : public ::testing::TestWithParam<FormatCase> {};
+class FramedCompression : public Compression {};
 
 TEST_P(Compression, IsRecognisedAndInflated) {
-  for (size_t bytes : {size_t{40}, size_t{5'000}, size_t{3'000'000}}) {
+  for (size_t bytes : {size_t{40}, size_t{5'000}, size_t{500'000}}) {
     const std::string lines = RandomLines(bytes);
     const Peeled peeled = Peel(Compress(GetParam().filter, lines));
     EXPECT_EQ(peeled.bytes, lines);
@@ -81,19 +88,21 @@ TEST_P(Compression, IsRecognisedAndInflated) {
   }
 }
 
-TEST_P(Compression, HoldsNothing) {
-  if (GetParam().filter == archive_write_add_filter_compress) {
-    GTEST_SKIP() << "compress(1) writes no file then";
-  }
-  const Peeled peeled = Peel(Compress(GetParam().filter, ""));
+TEST_P(FramedCompression, HoldsNothing) {
+  // libarchive crashes when it is to write an empty lz4: this is lz4(1)'s.
+  const std::string raw =
+      GetParam().filter == archive_write_add_filter_lz4
+          ? "\x04\x22\x4d\x18\x64\x40\xa7\0\0\0\0\x05\x5d\xcc\x02"s
+          : Compress(GetParam().filter, "");
+  const Peeled peeled = Peel(raw);
   EXPECT_EQ(peeled.bytes, "");
   EXPECT_TRUE(peeled.problems.empty());
 }
 
 TEST_P(Compression, DoesNotDependOnPieces) {
-  const uint32_t seed = std::random_device()();
+  const uint32_t seed = static_cast<uint32_t>(RandomSeed());
   std::mt19937 random(seed);
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 15; ++round) {
     SCOPED_TRACE("seed " + std::to_string(seed) + " round " +
                  std::to_string(round));
     const std::string lines = RandomLines(random() % 100'000, random());
@@ -104,16 +113,13 @@ TEST_P(Compression, DoesNotDependOnPieces) {
   }
 }
 
-TEST_P(Compression, TruncatedGivesWhatCameBeforeAndSaysSo) {
+TEST_P(FramedCompression, TruncatedGivesWhatCameBeforeAndSaysSo) {
   const std::string lines = RandomLines(300'000);
   const std::string raw = Compress(GetParam().filter, lines);
   for (size_t cut : {raw.size() / 10, raw.size() / 2, raw.size() - 1}) {
     SCOPED_TRACE(cut);
     const Peeled peeled = Peel(raw.substr(0, cut));
     EXPECT_EQ(peeled.bytes, lines.substr(0, peeled.bytes.size()));
-    if (GetParam().filter == archive_write_add_filter_compress) {
-      continue;  // Has neither length nor end mark: nobody can tell.
-    }
     ASSERT_EQ(peeled.problems.size(), 1u);
     EXPECT_TRUE(peeled.lost());
     EXPECT_NE(peeled.problems[0].message.find("truncated"), std::string::npos)
@@ -121,12 +127,9 @@ TEST_P(Compression, TruncatedGivesWhatCameBeforeAndSaysSo) {
   }
 }
 
-TEST_P(Compression, TwoStreamsInOneFile) {
+TEST_P(FramedCompression, TwoStreamsInOneFile) {
   const std::string a = RandomLines(1000, 1);
   const std::string b = RandomLines(2000, 2);
-  if (GetParam().filter == archive_write_add_filter_compress) {
-    GTEST_SKIP() << "compress(1) cannot be concatenated";
-  }
   const Peeled peeled =
       Peel(Compress(GetParam().filter, a) + Compress(GetParam().filter, b));
   EXPECT_EQ(peeled.bytes, a + b);
@@ -134,6 +137,10 @@ TEST_P(Compression, TwoStreamsInOneFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Compression, ::testing::ValuesIn(kFormats),
+                         [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(All, FramedCompression,
+                         ::testing::ValuesIn(kFormats, std::end(kFormats) - 1),
                          [](const auto& info) { return info.param.name; });
 
 class Members : public ::testing::TestWithParam<FormatCase> {
@@ -150,7 +157,7 @@ TEST_P(Members, TruncatedAtEveryByte) {
   for (size_t cut = 1; cut < raw.size(); ++cut) {
     SCOPED_TRACE(cut);
     const Peeled peeled = Peel(raw.substr(0, cut), 1 << 20, 1, 100);
-    if (cut < 4 && peeled.bytes == raw.substr(0, cut)) continue;  // No magic.
+    if (raw[0] == '(' && cut == 1) continue;  // Might be anything.
     EXPECT_EQ(peeled.bytes, (lines + lines).substr(0, peeled.bytes.size()));
     if (cut >= one.size()) {
       EXPECT_GE(peeled.bytes.size(), lines.size());
@@ -203,7 +210,7 @@ TEST_P(Members, MillionEmptyOnesAreNoProblem) {
 }
 
 TEST_P(Members, CorruptByteAnywhereIsFoundAndNeverCrashes) {
-  const uint32_t seed = std::random_device()();
+  const uint32_t seed = static_cast<uint32_t>(RandomSeed());
   std::mt19937 random(seed);
   const std::string lines = RandomLines(5'000);
   // archive_write's zstd frames have no checksum.
@@ -255,15 +262,33 @@ TEST(GzipStream, ManyWrongChecksumsAreTwoProblems) {
             std::string::npos);
 }
 
-TEST(GzipStream, HeaderFieldsAreSkipped) {
+TEST(GzipStream, HeaderFieldsAreSkippedWhereverTheInputPauses) {
+  // FHCRC, FEXTRA, FNAME, FCOMMENT. isal_inflate alone forgets in the middle
+  // of a header which of them there are.
   const std::string plain = Gzip("a\n");
-  // FEXTRA, FNAME, FCOMMENT.
-  std::string header = plain.substr(0, 10);
-  header[3] = 0x1c;
-  header += "\x04\x00"s + "abcd" + std::string(3000, 'n') + '\0' + "why\0"s;
-  const Peeled peeled = Peel(header + plain.substr(10), 7);
-  EXPECT_EQ(peeled.bytes, "a\n");
-  EXPECT_TRUE(peeled.problems.empty());
+  for (const bool checksum : {false, true}) {
+    std::string header = plain.substr(0, 10);
+    header[3] = checksum ? 0x1e : 0x1c;
+    header += "\x04\x00"s + "abcd" + std::string(300, 'n') + '\0' + "why\0"s;
+    if (checksum) {
+      const uint32_t crc = crc32_gzip_refl(
+          0, reinterpret_cast<const uint8_t*>(header.data()), header.size());
+      header += static_cast<char>(crc & 0xff);
+      header += static_cast<char>(crc >> 8 & 0xff);
+    }
+    const std::string raw = header + plain.substr(10);
+    for (size_t piece_max : {1, 2, 7, 100, 1000}) {
+      const Peeled peeled = Peel(raw + raw, piece_max);
+      EXPECT_EQ(peeled.bytes, "a\na\n");
+      EXPECT_TRUE(peeled.problems.empty());
+    }
+    for (size_t cut = 1; cut < raw.size(); ++cut) {
+      const Peeled peeled = Peel(raw + raw.substr(0, cut));
+      EXPECT_TRUE("a\na\n"s.starts_with(peeled.bytes));
+      EXPECT_GE(peeled.bytes.size(), 2u);
+      EXPECT_TRUE(peeled.lost());
+    }
+  }
 }
 
 TEST(ZstdStream, SkippableFramesAreSkipped) {
@@ -294,6 +319,17 @@ TEST(FilterStream, GarbageBehindBzip2IsCounted) {
   ASSERT_EQ(peeled.problems.size(), 1u);
   EXPECT_FALSE(peeled.lost());
   EXPECT_NE(peeled.problems[0].message.find("5 bytes"), std::string::npos);
+}
+
+TEST(FilterStream, WhatOnlyBeginsLikeCompressedIsSaidOnce) {
+  for (const std::string& raw : {"\x04"s, "\xfd\x37z"s, "\x04\x22\x4d\x18junk"s,
+                                 "LZIP\x01junk"s, "\xfd\x37zXZ\0junk"s}) {
+    const Peeled peeled = Peel(raw);
+    ASSERT_EQ(peeled.problems.size(), 1u) << raw;
+    EXPECT_THAT(peeled.problems[0].message,
+                ::testing::HasSubstr("truncated or corrupt"));
+    EXPECT_EQ(peeled.bytes, "");
+  }
 }
 
 TEST(ContentStream, PausesOfAPipeDoNotShow) {

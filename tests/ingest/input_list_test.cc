@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/ingest/ingest_fixture.h"
+#include "tests/random_seed.h"
 
 namespace klaxon {
 namespace {
@@ -69,7 +70,9 @@ TEST_F(InputListTest, OrderOfArgumentsDoesNotMatter) {
                                         At("a/*.gz"), At("b/c"), At("b/1.log"),
                                         At("no"),     "-",       At("a")};
   const InputList want = ExpandInputs(arguments);
-  std::mt19937 random(std::random_device{}());
+  const uint32_t seed = static_cast<uint32_t>(RandomSeed());
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
   for (int round = 0; round < 50; ++round) {
     std::shuffle(arguments.begin(), arguments.end(), random);
     const InputList list = ExpandInputs(arguments);

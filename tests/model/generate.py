@@ -1113,11 +1113,201 @@ def odd_paths(log):
 
 
 @scenario
+def thresholds(log):
+    """Other numbers than the defaults, larger than what is kept by default."""
+    threshold = log.rng.choice([3, 5, 25, 40])
+    window = log.rng.choice([60, 90, 300])
+    log.config["detectors"] = {"unauthorized-burst": {
+        "threshold": threshold, "window": f"{window}s"}}
+    for _ in range(4):
+        client = log.rng.choice([log.outside(), log.prefix() + "::1"])
+        count = log.rng.choice([threshold - 1, threshold, threshold + 1,
+                                10 * threshold - 1, 10 * threshold])
+        length = window * SECOND + log.rng.choice([-MICRO, 0, 0, MICRO])
+        begin = log.start + log.rng.randrange(0, 1200) * SECOND
+        for t in spread(log, max(count, 2), begin, length):
+            log.failure(t, client, log.rng.choice(paths(9)))
+        if log.rng.random() < 0.4:
+            log.request(begin + length + log.rng.randrange(700) * SECOND,
+                        account("shop", "cart", "t"), client)
+
+
+@scenario
+def one_instant(log):
+    """Many failures and refusals that bear the same stamp."""
+    for _ in range(5):
+        client = log.outside()
+        begin = log.start + log.rng.randrange(0, 600) * SECOND
+        for i in range(log.rng.choice([9, 10, 11, 99, 100, 120])):
+            log.failure(begin, client, paths(9)[i % 9])
+        other = log.outside()
+        for i in range(log.rng.choice([4, 5, 9, 10, 99, 100, 250])):
+            log.refused(begin, anonymous(), other, resource=f"r{i % 5}")
+        log.request(begin, anonymous(), other)
+        log.request(begin + log.rng.choice([0, MICRO]),
+                    account("shop", "cart", log.uuid()), client)
+
+
+@scenario
+def addresses(log):
+    """What is internal, what is not, however it is written."""
+    if log.rng.random() < 0.4:
+        log.config["networks"] = {"internal": [
+            "198.51.100.0/24", "2001:db8:aaaa::/48"]}
+    for ips in ("127.0.0.1", "127.8.9.9", "::1", "169.254.1.1", "fe80::1",
+                "FE80::ABCD", "10.1.2.3", "172.16.0.1", "172.31.255.255",
+                "172.32.0.1", "192.168.1.1", "192.169.1.1", "100.64.0.1",
+                "100.127.255.255", "100.128.0.1", "fc00::1", "fdff::1",
+                "fe00::1", "2001:DB8::1", "2001:db8:0:0:0:0:0:2",
+                "::ffff:10.1.1.1", "::ffff:203.0.113.1", "198.51.100.7",
+                "2001:db8:aaaa:1::5", "8.8.8.8", "::", "0.0.0.0"):
+        if log.rng.random() < 0.6:
+            begin = log.start + log.rng.randrange(180, 900) * SECOND
+            log.request(begin, account("shop", "cart", "a"), ips)
+            if log.rng.random() < 0.3:
+                for i in range(log.rng.choice([9, 10, 11])):
+                    log.failure(begin + i * SECOND, ips, agent=AGENT)
+            log.request(begin + MINUTE, {
+                "username": "system:apiserver",
+                "groups": ["system:authenticated", "system:masters"]}, ips)
+
+
+@scenario
+def forgotten_nodes(log):
+    """An address stays the cluster's own for 24 h after its kubelets."""
+    log.prelude = False
+    log.noise(log.start)
+    for _ in range(4):
+        client = log.outside()
+        seen = [log.start + 5 * MINUTE + i * MINUTE for i in range(2)]
+        for i, t in enumerate(seen):
+            log.request(t, node(f"n{i}", log.fingerprint()), client, "get")
+        if log.rng.random() < 0.5:  # One of them again.
+            log.request(seen[0] + 12 * HOUR, node("n0", log.fingerprint()),
+                        client, "get")
+        for hours in log.rng.sample([1, 23, 25, 30, 37], 3):
+            log.request(seen[0] + hours * HOUR + 7 * MINUTE,
+                        account("shop", f"app{hours % 2}", log.uuid()), client)
+
+
+@scenario
+def stamps(log):
+    """Every way to write a time: digits, zones, null, absent."""
+    for one in ("burst-edges", "account-flags", "anonymous-let-in"):
+        SCENARIOS[one](log)
+
+    def rewrite(line):
+        event = json.loads(line)
+        time = event["stageTimestamp"]
+        kind = log.rng.randrange(6)
+        if kind == 0:  # Hours ahead, and nanoseconds.
+            whole = datetime.datetime.fromisoformat(time[:19])
+            whole += datetime.timedelta(hours=5, minutes=30)
+            time = f"{whole:%Y-%m-%dT%H:%M:%S}{time[19:26]}000+05:30"
+        elif kind == 1:
+            time = time[:26].rstrip("0").rstrip(".") + "Z"
+        elif kind == 2:
+            event["requestReceivedTimestamp"] = time
+            time = None
+        elif kind == 3:
+            event["requestReceivedTimestamp"] = time
+        event["stageTimestamp"] = time
+        if kind == 2 and log.rng.random() < 0.5:
+            del event["stageTimestamp"]
+        if kind == 4 and len(event.get("sourceIPs", "")) == 1:
+            event["sourceIPs"] = event["sourceIPs"][0]
+        if kind == 5:  # As an exporter sorts the keys.
+            event = dict(sorted(event.items()))
+        return go_json(event)
+    log.lines = [(time, rewrite(line)) for time, line in log.lines]
+
+
+@scenario
+def issued_late(log):
+    """A certificate is decoded after it, or its elder, was used."""
+    for i in range(5):
+        minute = (log.start // MINUTE + log.rng.randrange(5, 60)) * MINUTE
+        user = f"eli{i}"
+        ages = log.rng.sample([10, 40, 100, 400], 2)
+        made = [certificate_of(log, user, age * DAY, 800 * DAY, False, minute)
+                for age in ages]
+        client = log.inside()
+        for credential, _ in made:
+            log.request(minute, by_certificate(user, ["dev"], credential),
+                        client)
+        for n, (_, bytes_) in enumerate(made):
+            if log.rng.random() < 0.8:
+                status = {"certificate":
+                          base64.b64encode(pem(bytes_).encode()).decode()}
+                body = {"kind": "CertificateSigningRequest", "status": status}
+                log.request(minute + (5 + n) * MINUTE, account(
+                    "kube-system", "certificate-controller", "jc"),
+                    "127.0.0.1", "update", "certificatesigningrequests", "",
+                    name=f"csr{i}{n}", subresource="status",
+                    group="certificates.k8s.io", **{log.rng.choice(
+                        ["request", "response"]): body})
+        for hours in log.rng.sample([1, 23, 25, 26, 49], 3):
+            for credential, _ in made:
+                if log.rng.random() < 0.7:
+                    log.request(minute + hours * HOUR + 7 * MINUTE,
+                                by_certificate(user, ["dev"], credential),
+                                client)
+
+
+@scenario
+def daily_and_prefix(log):
+    """Low and slow of a /64 whose addresses burst now and then."""
+    prefix = log.prefix()
+    begin = log.start
+    for i in range(log.rng.choice([31, 40, 60])):
+        begin += log.rng.choice([61, 70, 130]) * SECOND
+        address = log.rng.choice([1, 1, 2, 3])
+        log.failure(begin, f"{prefix}::{address}", log.rng.choice(paths(7)))
+        if log.rng.random() < 0.06:
+            for j in range(11):
+                log.failure(begin + j * 999 * MICRO, f"{prefix}::{address}",
+                            log.rng.choice(paths(7)))
+
+
+@scenario
+def chaos(log):
+    """A few clients and users, everything at random within half an hour."""
+    clients = [log.outside(), log.inside(), log.outside()]
+    prefix = log.prefix()
+    clients += [f"{prefix}::1", f"{prefix}::2", f"{prefix}::3"]
+    users = [account("shop", "cart", "c1", "cart-0", "w1"),
+             account("shop", "cart", "c2"), account("kube-system", "x", "c3"),
+             node("w1", log.fingerprint()), node("w2", log.fingerprint()),
+             by_certificate("eli", ["dev"], log.fingerprint()),
+             by_certificate("system:serviceaccount:shop:cart", [],
+                            log.fingerprint()), anonymous()]
+    centres = [log.start + log.rng.randrange(1800) * SECOND
+               for _ in range(12)]
+    agents = [CURL, AGENT, KUBECTL, "other/v1", ""]
+    for _ in range(log.rng.choice([100, 250])):
+        when = (log.rng.choice(centres)
+                + log.rng.choice([1, 20, 90]) * log.rng.randrange(SECOND)
+                // MICRO * MICRO)
+        client = log.rng.choice(clients)
+        agent = log.rng.choice(agents)
+        if log.rng.random() < 0.55:
+            log.failure(when, client, log.rng.choice(paths(4)), agent)
+        elif log.rng.random() < 0.5:
+            log.request(when, log.rng.choice(users), client, log.rng.choice(
+                ["get", "list", "create"]), log.rng.choice(
+                    ["pods", "secrets", "nodes"]), agent=agent)
+        else:
+            log.refused(when, log.rng.choice(users), client, verb="list",
+                        resource=log.rng.choice(["pods", "a", "b", "c", "d"]),
+                        agent=agent)
+
+
+@scenario
 def mixed(log):
     """Several scenarios in one stream."""
     names = [n for n in SCENARIOS if n not in (
         "mixed", "duplicates", "proxies", "allow-list", "spray",
-        "key-rotation", "first-seen")]
+        "key-rotation", "first-seen", "thresholds", "addresses", "stamps")]
     for one in log.rng.sample(names, 5):
         SCENARIOS[one](log)
 

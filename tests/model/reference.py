@@ -374,6 +374,7 @@ class Sighting:
         self.minute = event.time // MINUTE
         self.audit_id = event.audit_id
         self.requests = 0
+        self.excused = None  # Decided once: by its own egress or not.
         self.first = self.last = event.time
         self.flags = {}  # name -> [first, last]
         self.agents = {}  # user agent -> first time
@@ -393,6 +394,11 @@ class Sighting:
         else:
             self.requests += event.stage in ("ResponseComplete", "Panic")
         return fresh
+
+    def take(self):
+        """The requests since it was last asked."""
+        taken, self.requests = self.requests, 0
+        return taken
 
     def has(self, flag, time):
         """Whether the flag had appeared by then."""
@@ -414,18 +420,17 @@ def flags_of(event):
         yield "peer_not_loopback"
     if "authentication.k8s.io/legacy-token" in event.annotations:
         yield "legacy"
-    if event.ended:  # Its end says who and from where, not when or what.
-        return
-    yield "used"
     yield "let_in" if event.let_in else "refused"
-    if not event.public:
-        yield "beyond_public"
     if event.resource == "secrets":
         yield "secrets"
     if event.api_group == "rbac.authorization.k8s.io":
         yield "rbac"
     if event.subresource in ("exec", "attach", "portforward", "proxy"):
         yield "exec"
+    if not event.ended:  # A mere end says who and from where, not when.
+        yield "used"
+        if not event.public:
+            yield "beyond_public"
 
 
 def has_own_groups(event):
@@ -443,7 +448,11 @@ TOTAL, SEEN, REFUSAL, DEED = range(4)
 
 
 def steps_of(events):
-    """All that is judged, as (time, kind, what, sighting or None), in order."""
+    """All that is judged, in order: (time, kind, event, sighting, requests).
+
+    A sighting's requests are given with its steps, each once: with a `seen`
+    those up to it, with the `total` what came since.
+    """
     steps, sightings = [], {}
     refused, done = set(), {}
     for event in events:  # By time: the earlier stamp of a request wins.
@@ -455,23 +464,25 @@ def steps_of(events):
                    event.time // MINUTE)
             if key not in sightings:
                 sightings[key] = Sighting(event)
-            if sightings[key].add(event):
-                steps.append((event.time, SEEN, event, sightings[key]))
+            sighting = sightings[key]
+            if sighting.add(event):
+                steps.append((event.time, SEEN, event, sighting,
+                              sighting.take()))
         denied = (event.anonymous and not event.let_in
                   and event.code in (401, 403))
         if event.failed or denied:
             if event.request not in refused:
                 refused.add(event.request)
-                steps.append((event.time, REFUSAL, event, None))
+                steps.append((event.time, REFUSAL, event, None, 0))
         elif (event.anonymous and event.let_in and not event.public
               or issued_certificates(event)):
             before = done.get(event.request)
             if before is None or event.time - before > DAY:
                 done[event.request] = event.time
-                steps.append((event.time, DEED, event, None))
-    for key, sighting in sightings.items():
+                steps.append((event.time, DEED, event, None, 0))
+    for sighting in sightings.values():
         end = (sighting.minute + 1) * MINUTE
-        steps.append((end, TOTAL, key, sighting))
+        steps.append((end, TOTAL, None, sighting, sighting.take()))
     steps.sort(key=lambda s: (s[0], s[1]))
     return steps, sightings.values()
 
@@ -816,14 +827,14 @@ class UnauthorizedBurst:
     def is_named(sighting):
         return sighting.user not in ("", "system:anonymous")
 
-    def seen(self, time, event, sighting):
+    def seen(self, time, sighting):
         span = sighting.flags.get("beyond_public")
         if span and span[0] == time:  # It begins now.
             for episode in self.bursts_of(sighting, time):
                 if sighting.minute > episode.fired // MINUTE:
                     self.judge_success(episode, sighting, time)
 
-    def total(self, sighting, egress):
+    def total(self, sighting):
         span = sighting.flags.get("beyond_public")
         if span:
             for episode in self.bursts_of(sighting, span[1]):
@@ -879,12 +890,12 @@ class ServiceAccountExternal:
         self.hold_end = start + 2 * MINUTE
         self.held = []
 
-    def seen(self, time, event, sighting, egress):
-        self.consider(time, time, 0, sighting, egress)
+    def seen(self, time, count, sighting, egress):
+        self.consider(time, time, count, sighting, egress)
 
-    def total(self, sighting, egress):
-        self.consider((sighting.minute + 1) * MINUTE, sighting.last,
-                      sighting.requests, sighting, egress)
+    def total(self, count, sighting, egress):
+        self.consider((sighting.minute + 1) * MINUTE, sighting.last, count,
+                      sighting, egress)
 
     def consider(self, now, time, count, sighting, egress):
         """`now`: when it is judged; `time`: of what was observed."""
@@ -907,10 +918,12 @@ class ServiceAccountExternal:
         if any(a.excuses(sighting.account, client, time)
                for a in self.config.allow):
             return
-        if egress.is_own(client, now):
+        if sighting.excused is None:
+            sighting.excused = egress.is_own(client, now)
+        if sighting.excused:
             episode = self.episodes.open_or_begin(
                 self.NAME, "own_egress", {"client": client.name}, MEDIUM,
-                sighting.first, daily=True)
+                time, daily=True)
             severity = MEDIUM
         else:
             severity = self.severity(sighting, time)
@@ -943,11 +956,11 @@ class OldCertificate:
     def deed(self, event):
         self.known.update(issued_certificates(event))
 
-    def seen(self, time, event, sighting, egress):
-        self.judge(time, 0, sighting)
+    def seen(self, time, count, sighting, egress):
+        self.judge(time, count, sighting)
 
-    def total(self, sighting, egress):
-        self.judge(sighting.last, sighting.requests, sighting)
+    def total(self, count, sighting, egress):
+        self.judge(sighting.last, count, sighting)
 
     def judge(self, time, count, sighting):
         credential, user = sighting.credential, sighting.user
@@ -1009,11 +1022,11 @@ class ForgedIdentity:
     def __init__(self, episodes):
         self.episodes = episodes
 
-    def seen(self, time, event, sighting, egress):
-        self.judge(time, 0, sighting)
+    def seen(self, time, count, sighting, egress):
+        self.judge(time, count, sighting)
 
-    def total(self, sighting, egress):
-        self.judge(sighting.last, sighting.requests, sighting)
+    def total(self, count, sighting, egress):
+        self.judge(sighting.last, count, sighting)
 
     def judge(self, time, count, sighting):
         user = sighting.user
@@ -1055,26 +1068,27 @@ def judge(events, config):
     certificates = OldCertificate(episodes, config)
     forged = ForgedIdentity(episodes)
     newest = events[-1].time
-    for time, kind, what, sighting in steps:
+    for time, kind, event, sighting, count in steps:
         # Totals go before the timers of their instant, all else after them.
         if time > accounts.hold_end or (time == accounts.hold_end
                                         and kind != TOTAL):
             accounts.release(accounts.hold_end, egress)
         if kind == SEEN:
             egress.learn(time, sighting)
-            burst.seen(time, what, sighting)
+            burst.seen(time, sighting)
             for detector in (accounts, certificates, forged):
-                detector.seen(time, what, sighting, egress)
+                detector.seen(time, count, sighting, egress)
         elif kind == TOTAL:
             egress.learn(sighting.last, sighting)
-            for detector in (burst, accounts, certificates, forged):
-                detector.total(sighting, egress)
+            burst.total(sighting)
+            for detector in (accounts, certificates, forged):
+                detector.total(count, sighting, egress)
         elif kind == REFUSAL:
-            probing.refusal(what)
-            burst.refusal(what)
+            probing.refusal(event)
+            burst.refusal(event)
         else:
-            anonymous.deed(what)
-            certificates.deed(what)
+            anonymous.deed(event)
+            certificates.deed(event)
     accounts.release(newest, egress)
     return list(episodes.alerts(newest))
 

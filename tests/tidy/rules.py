@@ -3,6 +3,7 @@
 A rule takes a Tree and yields (path, line, message).
 """
 
+import glob
 import os
 import re
 
@@ -21,7 +22,7 @@ LAYERS = {
     'sinks': {'sinks', 'detectors/alert.h', 'event'},
     'pipeline': {'pipeline', 'ingest', 'detectors', 'sinks', 'event'},
     'app': {'app', 'pipeline', 'ingest', 'detectors', 'sinks', 'event'},
-    'bench': {'bench'},
+    'bench': {'bench', 'event', 'ingest', 'detectors', 'sinks', 'pipeline'},
 }
 
 # pattern, what to do instead, folders where it is allowed.
@@ -59,6 +60,11 @@ class Tree:
                         path = os.path.join(directory, name)
                         with open(path, encoding='utf-8') as file:
                             self.files[os.path.relpath(path, root)] = file.read()
+
+    def golden(self):
+        """The alerts that golden cases expect."""
+        return ''.join(self.read(os.path.relpath(path, self.root)) for path in sorted(
+            glob.glob(os.path.join(self.root, 'tests', 'golden', '*', 'expected.ndjson'))))
 
     def read(self, path):
         """Text of a file beside the sources; empty where it is missing."""
@@ -153,17 +159,31 @@ def readme_rows(tree):
             yield 'README.md', 1, 'the table has %d rows for %s' % (rows.count(name), name)
 
 
-def detector_tests(tree):
-    """One detector = one file pair, named for it, + one test."""
+def detector_files(tree):
+    """One detector = one file pair, named for it."""
     for name in sorted(detector_names(tree)):
-        stem = name.replace('-', '_')
-        if '"%s"' % name not in tree.files.get('detectors/%s.cc' % stem, ''):
-            yield 'detectors/%s.cc' % stem, 1, 'the detector in it has another name'
-        for path in ('detectors/%s.cc' % stem, 'detectors/%s.h' % stem,
-                     'tests/detectors/%s_test.cc' % stem):
-            if path not in tree.files:
-                yield path, 1, 'is missing'
+        stem = 'detectors/' + name.replace('-', '_')
+        if '"%s"' % name not in tree.files[stem + '.cc']:
+            yield stem + '.cc', 1, 'the detector in it has another name'
+        if stem + '.h' not in tree.files:
+            yield stem + '.h', 1, 'is missing'
+
+
+def golden_rules(tree):
+    """Each rule of each detector fires in a golden case."""
+    proven = set(re.findall(r'"detector":"([^"]+)","rule":"([^"]+)"', tree.golden()))
+    for name in sorted(detector_names(tree)):
+        path = 'detectors/%s.cc' % name.replace('-', '_')
+        text = tree.files[path]
+        table = re.search(r'\.rules =(.*?)\.options =', text, re.DOTALL)
+        rules = re.findall(r'\{\s*"([a-z_]+)",', table.group(1)) if table else []
+        if not rules:
+            yield path, 1, 'no rules found: does .rules still stand before .options?'
+        for rule in rules:
+            if (name, rule) not in proven:
+                line = source.line_of(text, text.index('"%s"' % rule, table.start()))
+                yield path, line, 'no case of tests/golden expects rule ' + rule
 
 
 ALL = [layering, banned_calls, function_length, todo_has_a_name, pragma_once, file_names,
-       readme_rows, detector_tests]
+       readme_rows, detector_files, golden_rules]

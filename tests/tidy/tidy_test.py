@@ -17,6 +17,10 @@ class FakeTree:
     def __init__(self, files, readme=''):
         self.files = files
         self.readme = readme
+        self.alerts = ''
+
+    def golden(self):
+        return self.alerts
 
     def read(self, path):
         assert path == 'README.md'
@@ -146,13 +150,22 @@ class RulesTest(unittest.TestCase):
                          [('README.md', 1)])
         self.assertEqual(found(rules.readme_rows, {}, ''), [('detectors', 1)])
 
-    def test_detector_tests(self):
-        files = {'detectors/a_b.cc': 'kName = "a-b"; DetectorInfo{.name = kName',
-                 'detectors/a_b.h': ''}
-        self.assertEqual(found(rules.detector_tests, files), [('tests/detectors/a_b_test.cc', 1)])
-        files = {'detectors/a_b.cc': 'kName = "b-a"; DetectorInfo{.name = kName',
-                 'detectors/a_b.h': '', 'tests/detectors/a_b_test.cc': ''}
-        self.assertEqual(found(rules.detector_tests, files), [('detectors/a_b.cc', 1)])
+    def test_detector_files(self):
+        named = 'kName = "a-b"; DetectorInfo{.name = kName'
+        self.assertEqual(
+            found(rules.detector_files, {'detectors/a_b.cc': named, 'detectors/a_b.h': ''}), [])
+        self.assertEqual(found(rules.detector_files, {'detectors/a_b.cc': named}),
+                         [('detectors/a_b.h', 1)])
+        self.assertEqual(found(rules.detector_files, {'detectors/b.cc': named,
+                                                      'detectors/b.h': ''}),
+                         [('detectors/b.cc', 1)])
+
+    def test_golden_rules(self):
+        files = {'detectors/a.cc': 'DetectorInfo{.name = kName,\n.rules = {{"x", "low", "y"},\n'
+                                   '{"z_z",\n"low"}},\n.options = {{"o", 1}}'}
+        tree = FakeTree(files)
+        tree.alerts = '{"detector":"a","rule":"x"}\n{"detector":"b","rule":"z_z"}\n'
+        self.assertEqual([line for _, line, _ in rules.golden_rules(tree)], [3])
 
 
 def check(root):

@@ -1,0 +1,33 @@
+# End to end: the binary as its users see it. Python's standard library only.
+find_package(Python3 3.9 COMPONENTS Interpreter REQUIRED)
+
+# tests/cli/NAME_test.py: exit codes, messages, streams.
+file(GLOB CLI_TESTS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cli/*_test.py)
+foreach(TEST_FILE ${CLI_TESTS})
+  cmake_path(GET TEST_FILE STEM NAME)
+  string(REGEX REPLACE "_test$" "" NAME ${NAME})
+  add_test(NAME cli.${NAME} COMMAND ${Python3_EXECUTABLE} ${TEST_FILE})
+  set_tests_properties(cli.${NAME} PROPERTIES
+    TIMEOUT 600 SKIP_RETURN_CODE 77
+    ENVIRONMENT "KLAXON_BINARY=$<TARGET_FILE:klaxon>;KLAXON_SOURCE_DIR=${CMAKE_SOURCE_DIR};PYTHONDONTWRITEBYTECODE=1")
+endforeach()
+
+# tests/golden/NAME: a log, perhaps a configuration, the alerts expected of it.
+# KLAXON_UPDATE_GOLDEN=1 ctest -R golden rewrites what is expected.
+file(GLOB GOLDEN_CASES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/golden/*)
+foreach(CASE ${GOLDEN_CASES})
+  cmake_path(GET CASE FILENAME NAME)
+  if(NOT IS_DIRECTORY ${CASE} OR NAME STREQUAL "__pycache__")
+    continue()
+  endif()
+  add_test(NAME golden.${NAME} COMMAND ${Python3_EXECUTABLE}
+    ${CMAKE_CURRENT_SOURCE_DIR}/cli/golden.py ${CASE})
+  set_tests_properties(golden.${NAME} PROPERTIES
+    TIMEOUT 120
+    ENVIRONMENT "KLAXON_BINARY=$<TARGET_FILE:klaxon>;PYTHONDONTWRITEBYTECODE=1")
+endforeach()
+# Each golden case against the verdict worked out by hand from detections.md.
+if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/golden/make.py)
+  add_test(NAME golden_verdicts COMMAND ${Python3_EXECUTABLE} -B
+    ${CMAKE_CURRENT_SOURCE_DIR}/golden/make.py --check)
+endif()
