@@ -26,9 +26,9 @@ klaxon=$root/build/release/klaxon
 if (($# > 0)); then exec "$klaxon" "$@"; fi
 
 cd "$root"
-say "klaxon scan --output text samples"
+say "klaxon scan -c samples/klaxon.yaml --output text samples/logs"
 status=0
-"$klaxon" scan --output text samples || status=$?
+"$klaxon" scan -c samples/klaxon.yaml --output text samples/logs || status=$?
 printf '\nWhat was found, and what rightly was not (samples/README.md):\n\n'
 cat samples/README.md
 printf '\nYour own logs: ./try.sh scan PATH…   All commands: ./try.sh --help\n'

@@ -62,7 +62,6 @@ void AppendReferences(const Alert& alert, JsonWriter* json) {
 
 // A key's values are the episode's identity: printed even where empty.
 void AppendKey(const KeyFields& key, JsonWriter* json) {
-  if (key.empty()) return;
   json->Key("key");
   json->BeginObject();
   for (const auto& [name, value] : key) json->Field(name, value);

@@ -85,7 +85,7 @@ class AnonymousProbing final : public Detector {
     Prober& prober = probers_.Touch(group.client, now);
     if (first_of_group) prober.sample = group.sample;
     if (!prober.window.Add(
-            refusal, 0, window_,
+            {refusal}, window_,
             static_cast<size_t>(std::max(threshold_, threshold_medium_)))) {
       return;
     }

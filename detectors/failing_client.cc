@@ -50,6 +50,13 @@ void FailingMinutes::Add(EventTime time, uint64_t count, uint64_t source,
     entries_.insert(at, {time, time, count, source});
   }
   std::erase_if(entries_, [&](const Entry& e) { return time - e.last > span; });
+  // A minute that the window's edge cuts: of its failures only the first and
+  // the last are known by time, so the first alone is surely outside.
+  for (Entry& e : entries_) {
+    if (time - e.first <= span || e.count < 2) continue;
+    e.first = e.last;
+    --e.count;
+  }
   if (entries_.size() > kMinuteEntriesMax) entries_.erase(entries_.begin());
 }
 

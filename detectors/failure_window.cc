@@ -4,8 +4,8 @@
 
 namespace klaxon {
 
-bool FailureWindow::Add(const Refusal& refusal, uint64_t source, Nanos span,
-                        size_t entries_max) {
+bool FailureWindow::Add(const Entry& added, Nanos span, size_t entries_max) {
+  const Refusal& refusal = added.refusal;
   for (const Entry& entry : entries_) {
     if (entry.refusal.request == refusal.request) return false;
   }
@@ -13,7 +13,7 @@ bool FailureWindow::Add(const Refusal& refusal, uint64_t source, Nanos span,
   while (it != entries_.begin() && refusal.time < std::prev(it)->refusal.time) {
     --it;
   }
-  entries_.insert(it, {refusal, source});
+  entries_.insert(it, added);
   const EventTime newest = entries_.back().refusal.time;
   auto keep = std::find_if(
       entries_.begin(), entries_.end(),
@@ -42,6 +42,7 @@ size_t FailureWindow::DistinctPaths(size_t stop_at) const {
 bool FailureWindow::Steady() const {
   std::vector<Nanos> gaps;
   for (size_t i = 1; i < entries_.size(); ++i) {
+    if (entries_[i].after_dropped) continue;
     gaps.push_back(entries_[i].refusal.time - entries_[i - 1].refusal.time);
   }
   if (gaps.size() < 2) return true;
@@ -61,6 +62,7 @@ void FailureWindow::Save(WireWriter* out) const {
     out->Fixed64(entry.refusal.path);
     out->Fixed64(entry.refusal.agent);
     out->Fixed64(entry.source);
+    out->Bool(entry.after_dropped);
   }
 }
 
@@ -73,6 +75,7 @@ void FailureWindow::Load(WireReader* in) {
     entry.refusal.path = in->Fixed64();
     entry.refusal.agent = in->Fixed64();
     entry.source = in->Fixed64();
+    entry.after_dropped = in->Bool();
   }
 }
 

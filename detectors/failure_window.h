@@ -18,17 +18,19 @@ class FailureWindow {
   struct Entry {
     Refusal refusal;
     uint64_t source = 0;  // Whose it is, where a key stands for several.
+    // Others before it were counted, but not kept.
+    bool after_dropped = false;
   };
 
   // False: this very request is in the window already; nothing changed.
-  bool Add(const Refusal& refusal, uint64_t source, Nanos span,
-           size_t entries_max);
+  bool Add(const Entry& entry, Nanos span, size_t entries_max);
   void RemoveSource(uint64_t source);
   size_t size() const { return entries_.size(); }
   const std::vector<Entry>& entries() const { return entries_; }
   EventTime first_time() const { return entries_.front().refusal.time; }
   size_t DistinctPaths(size_t stop_at) const;
-  // No gap between neighbours above ten times the median gap.
+  // No gap between neighbours above ten times the median gap. (Where some
+  // between two were dropped, they are no neighbours.)
   bool Steady() const;
 
   void Save(WireWriter* out) const;

@@ -179,7 +179,11 @@ class OldCertificate final : public Detector {
                    std::string_view rule) const {
     return {kName,
             rule,
-            {{"user", s.user}, {"credential_id", credential}},
+            // "user:NAME" is our own word, no id that exists.
+            {{"user", s.user},
+             {"credential_id", credential.starts_with(kCertificatePrefix)
+                                   ? credential
+                                   : std::string()}},
             /*daily=*/true};
   }
 

@@ -139,8 +139,8 @@ class ServiceAccountExternal final : public Detector {
   void Decide(const Judged& judged, JudgeContext& context) {
     const Sighting& s = *judged.sighting;
     const EventTime decided = std::max(s.seen.first, HoldEnd(context));
-    const EventTime since = context.knowledge->OwnEgressSince(
-        s.client, std::max(judged.time, decided));
+    const EventTime since =
+        context.knowledge->OwnEgressSince(s.client, decided);
     const EventTime group = s.flag(SightingFlag::kAccountGroup).first;
     const EventTime start = std::max(s.seen.first, group);
     if (since <= decided) {
@@ -148,8 +148,15 @@ class ServiceAccountExternal final : public Detector {
       return;
     }
     const AllowEntry* expired = nullptr;
-    if (Allowed(s, start, &expired)) return;
-    External(judged, start, expired, context);
+    EventTime from = start;
+    if (Allowed(s, from, &expired)) {
+      // It may have run out within this minute: that is known at its end.
+      from = s.seen.last;
+      if (judged.kind != JudgedKind::kTotal || Allowed(s, from, &expired)) {
+        return;
+      }
+    }
+    External(judged, from, expired, context);
   }
 
   bool Allowed(const Sighting& s, EventTime time,
@@ -181,19 +188,22 @@ class ServiceAccountExternal final : public Detector {
                                              : judged.Has(flag);
   }
 
+  // The mere end of a long-running request says by its code what it was.
+  static bool LetIn(const Judged& judged) {
+    return Is(judged, SightingFlag::kLetIn) ||
+           (Is(judged, SightingFlag::kEnded) &&
+            !Is(judged, SightingFlag::kRefused) &&
+            !Is(judged, SightingFlag::kEndedRefused));
+  }
+
   static Severity SeverityOf(const Judged& judged) {
-    const Sighting& s = *judged.sighting;
-    if (Is(judged, SightingFlag::kLegacy) || HandTool(s.family) ||
+    if (Is(judged, SightingFlag::kLegacy) ||
+        HandTool(judged.sighting->family) ||
         Is(judged, SightingFlag::kSecrets) || Is(judged, SightingFlag::kRbac) ||
         Is(judged, SightingFlag::kExec)) {
       return Severity::kCritical;
     }
-    // The mere end of a long-running request says by its code what it was.
-    const bool let_in = Is(judged, SightingFlag::kLetIn) ||
-                        (Is(judged, SightingFlag::kEnded) &&
-                         !Is(judged, SightingFlag::kRefused) &&
-                         !Is(judged, SightingFlag::kEndedRefused));
-    return let_in ? Severity::kHigh : Severity::kMedium;
+    return LetIn(judged) ? Severity::kHigh : Severity::kMedium;
   }
 
   void External(const Judged& judged, EventTime start,
@@ -210,7 +220,7 @@ class ServiceAccountExternal final : public Detector {
     Episode& episode =
         AddSighting(judged, start, key, quiet_, SeverityOf(judged), "external",
                     Confidence::kHigh, context.episodes);
-    if (Is(judged, SightingFlag::kLetIn)) {
+    if (LetIn(judged)) {
       episode.SetExplain("let_in", std::string("yes"));
     }
     for (const auto& [flag, label] : kLabels) {

@@ -24,19 +24,32 @@ std::string PrefixOf(const std::string& client) {
   return address && !address->is_v4() ? address->Prefix64() : "";
 }
 
-// The samples of the minutes that a window can reach back to.
+// The earliest failure of each of the last minutes, for evidence of a window
+// that reaches back.
 struct RecentSamples {
-  EventSample newest;  // Earliest failure of the newest minute …
-  EventSample before;  // … and of the one before it.
+  std::vector<EventSample> minutes;  // By time.
+  void Add(const EventSample& sample, size_t keep) {
+    for (EventSample& held : minutes) {
+      if (MinuteOf(held.time) != MinuteOf(sample.time)) continue;
+      if (sample.Before(held)) held = sample;
+      return;
+    }
+    minutes.push_back(sample);
+    if (minutes.size() > keep) minutes.erase(minutes.begin());
+  }
   void Save(WireWriter* out) const {
-    PutSample(newest, out);
-    PutSample(before, out);
+    out->Uint(minutes.size());
+    for (const EventSample& sample : minutes) PutSample(sample, out);
   }
   void Load(WireReader* in) {
-    GetSample(in, &newest);
-    GetSample(in, &before);
+    minutes.clear();
+    for (uint64_t n = in->Count(); n > 0; --n) {
+      GetSample(in, &minutes.emplace_back());
+    }
   }
 };
+// Key of the samples of all clients together; no client has this name.
+constexpr std::string_view kAllClients = "*";
 
 struct Identities {
   RecentIdentities recent;
@@ -81,7 +94,8 @@ class UnauthorizedBurst final : public Detector {
                   .expiry = std::max(settings_.slow_window, settings_.window)}),
         samples_({.name = "unauthorized-burst/samples",
                   .keys_max = input.keys_max,
-                  .expiry = settings_.window + kMinute}),
+                  .expiry = std::max(settings_.window, settings_.spray_window) +
+                            kMinute}),
         identities_({.name = "unauthorized-burst/identities",
                      .keys_max = input.keys_max,
                      .expiry = settings_.success_within + kMinute}),
@@ -137,7 +151,7 @@ class UnauthorizedBurst final : public Detector {
   void JudgeSpray(const RefusalGroup& group, const std::string& unit,
                   const Refusal& refusal, uint64_t weight,
                   JudgeContext& context);
-  void AddSamples(const std::string& client, Episode& episode);
+  void AddSamples(std::string_view key, Episode& episode);
 
   void OnIdentity(const Judged& judged, JudgeContext& context);
   void JudgeSuccess(const std::string& key, const Judged& judged,
@@ -153,10 +167,20 @@ class UnauthorizedBurst final : public Detector {
 
 void UnauthorizedBurst::RememberSample(const Judged& judged) {
   if (!judged.first_of_group) return;
+  const RefusalGroup& group = *judged.group;
   samples_.ExpireUntil(judged.time);
-  RecentSamples& recent = samples_.Touch(judged.group->client, judged.time);
-  recent.before = std::move(recent.newest);
-  recent.newest = judged.group->sample;
+  const auto minutes = [](Nanos window) {
+    return static_cast<size_t>(window / kMinute) + 1;
+  };
+  const std::string prefix = PrefixOf(group.client);
+  for (std::string_view key :
+       {std::string_view(group.client), std::string_view(prefix)}) {
+    if (key.empty()) continue;
+    samples_.Touch(key, judged.time)
+        .Add(group.sample, minutes(settings_.window));
+  }
+  samples_.Touch(kAllClients, judged.time)
+      .Add(group.sample, minutes(settings_.spray_window));
 }
 
 void UnauthorizedBurst::OnRest(const Judged& judged, JudgeContext& context) {
@@ -214,7 +238,7 @@ bool UnauthorizedBurst::OnKey(const std::string& key, const RefusalGroup& group,
                               uint64_t weight, JudgeContext& context) {
   FailingClient& client = clients_.Touch(key, refusal.time);
   if (!client.window.Add(
-          refusal, source, settings_.window,
+          {refusal, source, weight > 1}, settings_.window,
           static_cast<size_t>(std::max(settings_.high, settings_.threshold)))) {
     return false;
   }
@@ -259,7 +283,7 @@ void UnauthorizedBurst::JudgeBurst(const std::string& key,
   c.rule = workload ? "workload" : "burst";
   c.client = group.client;
   Episode& episode = context.episodes->Add(BurstKey(key), settings_.quiet, c);
-  AddSamples(group.client, episode);
+  AddSamples(key, episode);
   episode.SetExplain("threshold", settings_.threshold);
   episode.SetExplain("window", FormatDuration(settings_.window));
   episode.SetExplain("peak", std::max(episode.ExplainInt("peak"), size));
@@ -270,15 +294,13 @@ void UnauthorizedBurst::JudgeBurst(const std::string& key,
   context.episodes->Announce(episode);
 }
 
-void UnauthorizedBurst::AddSamples(const std::string& client,
-                                   Episode& episode) {
-  const RecentSamples* recent = samples_.Find(client);
+void UnauthorizedBurst::AddSamples(std::string_view key, Episode& episode) {
+  const RecentSamples* recent = samples_.Find(key);
   if (recent == nullptr) return;
-  for (const EventSample* sample : {&recent->before, &recent->newest}) {
+  for (const EventSample& sample : recent->minutes) {
     // Of an earlier minute than the episode's first: not of its window.
-    if (sample->has_value() &&
-        MinuteOf(sample->time) >= MinuteOf(episode.first_seen)) {
-      episode.AddEvidence(*sample);
+    if (MinuteOf(sample.time) >= MinuteOf(episode.first_seen)) {
+      episode.AddEvidence(sample);
     }
   }
 }
@@ -305,7 +327,7 @@ void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
   c.client = group.client;
   client.slow_day = DayOf(time);
   Episode& episode = context.episodes->Add(episode_key, 0, c);
-  AddSamples(group.client, episode);
+  AddSamples(key, episode);
   episode.SetExplain("minutes",
                      std::max(episode.ExplainInt("minutes"), minutes));
   episode.SetExplain("threshold_minutes", settings_.slow_minutes);
@@ -335,9 +357,7 @@ void UnauthorizedBurst::JudgeSpray(const RefusalGroup& group,
   c.severity = rotation ? Severity::kLow : Severity::kMedium;
   c.rule = "spray";
   Episode& episode = context.episodes->Add(key, settings_.quiet, c);
-  if (const RecentSamples* recent = samples_.Find(group.client)) {
-    episode.AddEvidence(recent->newest);
-  }
+  AddSamples(kAllClients, episode);
   episode.SetExplain(
       "looks_like",
       std::string(episode.severity == Severity::kLow ? "key rotation"
@@ -448,8 +468,9 @@ AlertText DescribeSlow(const Episode& episode, const Settings& settings) {
       fmt::format("Failed authentications in {} different minutes from {}",
                   episode.ExplainInt("minutes"), episode.key[0].second);
   text.summary = fmt::format(
-      "{} failures, spread thinly over {}: below every burst threshold.",
-      episode.count, FormatDuration(settings.slow_window));
+      "{} failures within {}, in {} different minutes: patience, not speed.",
+      episode.count, FormatDuration(settings.slow_window),
+      episode.ExplainInt("minutes"));
   text.remediation = {
       "If it is a workload with an expired token, restart it; else block the "
       "source."};
@@ -479,10 +500,13 @@ AlertText DescribeBurst(const Episode& episode, const Settings& settings) {
   text.title = fmt::format("{} failed authentications in {} from {}",
                            episode.count, Elapsed(episode), who);
   text.summary = fmt::format(
-      "At most {} within {} (threshold {}), with {} user agent(s) and {}{} "
-      "path(s).",
-      episode.ExplainInt("peak"), FormatDuration(settings.window),
-      settings.threshold, episode.ExplainInt("distinct_user_agents"), paths,
+      "{} within {} (threshold {}), with {} user agent(s) and {}{} path(s).",
+      // No more than that are kept of one client.
+      episode.ExplainInt("peak") >= settings.high
+          ? fmt::format("{} or more", episode.ExplainInt("peak"))
+          : fmt::format("At most {}", episode.ExplainInt("peak")),
+      FormatDuration(settings.window), settings.threshold,
+      episode.ExplainInt("distinct_user_agents"), paths,
       paths >= static_cast<int64_t>(FewDistinct::kMax) ? " or more" : "");
   text.remediation = {
       "Block the client, and find which credential it tried: kube-apiserver's "

@@ -325,7 +325,7 @@ void Decoder::Impl::DecodeSeveral(std::string_view text,
 // One value, whole by bracket balance.
 void Decoder::Impl::DecodeValue(std::string_view text, Context context) {
   std::string_view readable = text;
-  if (text.find("\\ud") != text.npos || text.find("\\uD") != text.npos) {
+  if (IsBracket(text.front()) && FindValueEnd(text, 0).surrogates) {
     // Lone surrogates would stop whoever parses a body.
     readable = Sanitize(text, &arena);
     if (readable.data() != text.data()) context.odd |= kOddInvalidUtf8;

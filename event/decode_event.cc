@@ -51,6 +51,11 @@ namespace {
 // One step of case folding as Go's encoding/json does it: ASCII, and the two
 // characters beyond that fold into it. Returns the folded byte and steps.
 unsigned char NextFolded(std::string_view* key) {
+  const char c = key->front();
+  if (static_cast<unsigned char>(c) < 0x80) {
+    key->remove_prefix(1);
+    return static_cast<unsigned char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  }
   const auto starts = [key](std::string_view prefix) {
     return key->substr(0, prefix.size()) == prefix;
   };
@@ -62,16 +67,17 @@ unsigned char NextFolded(std::string_view* key) {
     key->remove_prefix(2);
     return 's';
   }
-  const char c = key->front();
   key->remove_prefix(1);
-  return static_cast<unsigned char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  return static_cast<unsigned char>(c);
 }
 
-bool EqualFolded(std::string_view a, std::string_view b) {
-  while (!a.empty() && !b.empty()) {
-    if (NextFolded(&a) != NextFolded(&b)) return false;
+// `name` is ASCII.
+bool EqualFolded(std::string_view key, std::string_view name) {
+  if (key.size() < name.size()) return false;
+  while (!key.empty() && !name.empty()) {
+    if (NextFolded(&key) != NextFolded(&name)) return false;
   }
-  return a.empty() && b.empty();
+  return key.empty() && name.empty();
 }
 
 bool IsNull(std::string_view value) { return value == "null"; }
@@ -296,7 +302,7 @@ void EventBuilder::ReadMembers(const std::vector<JsonMember>& members,
     }
     if (match == nullptr) {
       for (const KnownKey& key : known) {
-        if (EqualFolded(key.name, member.key)) match = &key;
+        if (EqualFolded(member.key, key.name)) match = &key;
       }
       if (match == nullptr) continue;
       view_.odd |= kOddKeyCase;

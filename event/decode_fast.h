@@ -47,7 +47,8 @@ struct FastScratch {
 struct ValueEnd {
   // Just behind the closing bracket; null: there is none before `end`.
   const char* end = nullptr;
-  bool deep = false;  // Nesting deeper than 1 000 somewhere.
+  bool deep = false;        // Nesting deeper than 1 000 somewhere.
+  bool surrogates = false;  // An escape \ud… somewhere, of a pair or lone.
 };
 
 struct FastKernel {

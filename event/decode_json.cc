@@ -111,6 +111,15 @@ const char* ClosingQuote(const char* p, const char* end) {
   return std::min(p, end);
 }
 
+// Whether one of the eight bytes at `p` is a backslash.
+bool HasBackslash(const char* p) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  uint64_t bytes;
+  std::memcpy(&bytes, p, sizeof(bytes));
+  bytes ^= kOnes * '\\';
+  return ((bytes - kOnes) & ~bytes & (kOnes << 7)) != 0;
+}
+
 std::string_view TrimEnd(std::string_view text) {
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t' ||
                            text.back() == '\n' || text.back() == '\r')) {
@@ -268,14 +277,14 @@ std::optional<std::string_view> UnescapeString(std::string_view literal,
   while (from < end) {
     if (*from == '\\') {
       if (!UnescapeOne(&from, end, &to)) return std::nullopt;
-      continue;
+    } else if (end - from >= 8 && !HasBackslash(from)) {
+      // Eight at a time: in JSON inside JSON the next escape is never far.
+      std::memcpy(to, from, 8);
+      from += 8;
+      to += 8;
+    } else {
+      *to++ = *from++;
     }
-    const char* next = static_cast<const char*>(
-        std::memchr(from, '\\', static_cast<size_t>(end - from)));
-    if (next == nullptr) next = end;
-    std::memcpy(to, from, static_cast<size_t>(next - from));
-    to += next - from;
-    from = next;
   }
   const size_t size = static_cast<size_t>(to - begin);
   arena->Shrink(begin, size);

@@ -241,7 +241,7 @@ struct Fact {
   EventTime last_event = kNoTime;
   uint64_t events = 0;
   std::array<uint64_t, 5> stages{};  // By Stage.
-  uint64_t requests = 0;             // Judged, each once.
+  uint64_t requests = 0;             // Events that are judged or end a request.
   uint64_t unauthenticated = 0;      // 401 without a username.
   uint64_t unauthorized_named = 0;   // 401 with one: not an authentication.
   uint64_t odd_events = 0;

@@ -22,7 +22,7 @@ struct ArchiveOptions {
   std::vector<std::string> paths;
   // Aim of a batch, in bytes; a batch holds whole lines and is as long as its
   // longest line demands.
-  size_t batch_bytes = 1 << 20;
+  size_t batch_bytes = 256 << 10;
   // Longest line kept whole, in bytes. Of a longer one the first and the last
   // `oversize_keep_bytes` are handed on (BatchFraming::kOversize).
   size_t line_bytes_max = 16 << 20;

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <optional>
 
+#include "event/unwrap.h"
+
 namespace klaxon {
 namespace {
 
@@ -202,6 +204,61 @@ BatchFramer::Mode BatchFramer::ModeOfLongLine(std::string_view bytes) {
                                                  : Mode::kLines;
 }
 
+namespace {
+
+// A line of a container runtime's log file: of which stream, and whether the
+// next line of that stream belongs to it.
+struct LogChunk {
+  bool is_chunk = false;
+  bool is_stderr = false;
+  bool goes_on = false;
+};
+
+LogChunk LogChunkOf(std::string_view line) {
+  if (const auto cri = ParseCri(line)) {
+    return {true, cri->is_stderr, cri->partial};
+  }
+  if (!line.starts_with("{\"log\":\"")) return {};
+  return {true, line.find("\",\"stream\":\"stderr\"") != line.npos,
+          GoesOnInNextLine(line)};
+}
+
+// The start of the chunks that are still open at `cut`; `cut` if none is.
+size_t OpenChunksBegin(std::string_view bytes, size_t cut) {
+  constexpr int kLinesBackMax = 256;
+  size_t open_from = cut;
+  bool seen[2] = {false, false};
+  bool open[2] = {false, false};
+  size_t end = cut;
+  for (int back = 0; back < kLinesBackMax && end > 0; ++back) {
+    const size_t newline =
+        end >= 2 ? bytes.rfind('\n', end - 2) : std::string_view::npos;
+    const size_t begin = newline == std::string_view::npos ? 0 : newline + 1;
+    const LogChunk chunk = LogChunkOf(bytes.substr(begin, end - begin));
+    if (!chunk.is_chunk) break;
+    const size_t stream = chunk.is_stderr ? 1 : 0;
+    open[stream] = chunk.goes_on && (open[stream] || !seen[stream]);
+    seen[stream] = true;
+    if (open[stream]) open_from = begin;
+    if (seen[0] && seen[1] && !open[0] && !open[1]) break;
+    end = begin;
+  }
+  return open_from;
+}
+
+// A runtime writes a long line in chunks, and stdout's between stderr's. Each
+// batch is decoded on its own, so none may end between the chunks of a line:
+// returns the latest end of a line, `cut` or before, at which no stream has an
+// open one.
+size_t CutBeforeOpenChunks(std::string_view bytes, size_t cut) {
+  for (size_t begin; (begin = OpenChunksBegin(bytes, cut)) != cut;) {
+    cut = begin;
+  }
+  return cut;
+}
+
+}  // namespace
+
 BatchFramer::Result BatchFramer::NextLines(Batch& batch) {
   BatchBuffer& buffer = batch.bytes;
   size_t target = batch_bytes_;
@@ -218,9 +275,23 @@ BatchFramer::Result BatchFramer::NextLines(Batch& batch) {
         memrchr(buffer.data() + searched, '\n', buffer.size() - searched);
     if (newline != nullptr ||
         (stream_ended_ && buffer.size() <= line_bytes_max_)) {
-      const size_t cut =
-          stream_ended_ ? buffer.size()
-                        : static_cast<const char*>(newline) + 1 - buffer.data();
+      size_t cut = stream_ended_
+                       ? buffer.size()
+                       : static_cast<const char*>(newline) + 1 - buffer.data();
+      if (!stream_ended_) {
+        const size_t joined = CutBeforeOpenChunks(buffer.view(), cut);
+        if (joined == 0 && buffer.size() < line_bytes_max_) {
+          // Nothing but chunks of one long line: read on.
+          if (state != StreamState::kData) {
+            PutBack(buffer.view());
+            return state;
+          }
+          target = std::min(2 * buffer.size(), line_bytes_max_ + 1);
+          buffer.Reserve(target);
+          continue;
+        }
+        if (joined != 0) cut = joined;
+      }
       PutBack(buffer.view().substr(cut));
       buffer.set_size(cut);
       return Deliver(batch, BatchFraming::kLines, cut);

@@ -1,7 +1,8 @@
 // Cuts the bytes of one input after another into batches.
 //
 // Lines: a batch is about `batch_bytes` of whole lines, read straight into its
-// buffer; only the unfinished last line is copied over to the next batch. No
+// buffer; only the unfinished last line is copied over to the next batch (and a
+// line that a container runtime wrote in chunks is not cut between them). No
 // line in it is longer than `line_bytes_max` (without its '\n'); a longer one
 // is a batch of its own, kOversize.
 //

@@ -425,8 +425,16 @@ void Observer::Count(const RequestView& request, Cluster* cluster) {
   ++fact.events;
   ++fact.stages[static_cast<size_t>(event.stage)];
   if (event.odd != 0) ++fact.odd_events;
-  if (request.part != RequestPart::kJudged) return;
+  if (request.part == RequestPart::kIgnored) return;
   ++fact.requests;
+  if (request.long_running) {
+    const uint64_t hash = XXH3_64bits_withSeed(
+        event.audit_id.data(), event.audit_id.size(),
+        static_cast<uint64_t>(event.request_received_time));
+    long_running_.push_back(hash << 1 |
+                            (request.part == RequestPart::kEnded ? 1 : 0));
+  }
+  if (request.part != RequestPart::kJudged) return;
   if (event.code == 401) {
     ++(request.authentication_failed ? fact.unauthenticated
                                      : fact.unauthorized_named);

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -38,6 +39,11 @@ class Observer final : private DeedWriter {
     return sightings_.size() + groups_.size() + deeds_.size();
   }
   Observations Take();
+  // A number for each event of a long-running request since the last call: the
+  // two stages of one request differ in the lowest bit alone.
+  std::vector<uint64_t> TakeLongRunning() {
+    return std::exchange(long_running_, {});
+  }
 
  private:
   struct Cluster;
@@ -72,6 +78,7 @@ class Observer final : private DeedWriter {
   std::vector<Identity*> running_;  // Have a run in this epoch.
   std::deque<Sighting> sightings_;
   std::vector<Deed> deeds_;
+  std::vector<uint64_t> long_running_;
   uint64_t epoch_ = 1;  // Of the accumulators; see Identity::epoch.
 };
 

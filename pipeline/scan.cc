@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "event/observation_json.h"
 #include "pipeline/observer.h"
 #include "pipeline/verdict.h"
@@ -38,6 +39,29 @@ struct BatchResult {
   uint64_t events = 0;
   uint64_t skipped = 0;
   std::vector<Quarantined> quarantined;
+};
+
+// Two stages of one long-running request are one request: counts how many such
+// pairs there are, in whatever order their halves come. Past `kUnpairedMax`
+// halves without their other the count is a lower bound.
+class StagePairs {
+ public:
+  void Add(const std::vector<uint64_t>& requests) {
+    for (uint64_t request : requests) {
+      if (unpaired_.erase(request ^ kOther) != 0) {
+        ++pairs_;
+      } else if (unpaired_.size() < kUnpairedMax) {
+        unpaired_.insert(request);
+      }
+    }
+  }
+  uint64_t pairs() const { return pairs_; }
+
+ private:
+  static constexpr uint64_t kOther = 1;  // Observer::TakeLongRunning.
+  static constexpr size_t kUnpairedMax = 1 << 20;
+  absl::flat_hash_set<uint64_t> unpaired_;
+  uint64_t pairs_ = 0;
 };
 
 void AddFact(const Fact& fact, ScanSummary* summary) {
@@ -82,7 +106,7 @@ class Scan {
   void DecodeLines(Worker& worker, EventCallback on_event, BatchResult* result);
   void Quarantine(const DecodeOutcome& outcome, std::string_view text,
                   size_t text_offset, uint64_t line, BatchResult* result);
-  void HandOn(Observations&& observations);
+  void HandOn(Observer& observer);
   void Deliver(uint64_t sequence, BatchResult&& result);
   void Report(const BatchResult& result);
   void Fail(const absl::Status& status);
@@ -100,6 +124,7 @@ class Scan {
   std::mutex verdict_mutex_;  // Guards the rest of this paragraph and the
   // summary's requests, observations and event times.
   Verdict verdict_;
+  StagePairs pairs_;
 
   std::mutex result_mutex_;  // Guards all below, summary_ and the callbacks.
   std::map<uint64_t, BatchResult> waiting_;  // Out of order, by sequence.
@@ -146,8 +171,11 @@ bool Scan::ReadBatch(Worker& worker) {
   return true;
 }
 
-void Scan::HandOn(Observations&& observations) {
+void Scan::HandOn(Observer& observer) {
+  Observations observations = observer.Take();
+  const std::vector<uint64_t> long_running = observer.TakeLongRunning();
   std::lock_guard lock(verdict_mutex_);
+  pairs_.Add(long_running);
   for (const Fact& fact : observations.facts) AddFact(fact, &summary_);
   if (callbacks_.on_observations) {
     summary_.observations += observations.size();
@@ -164,11 +192,11 @@ void Scan::Work() {
     BatchResult result;
     DecodeBatch(worker, &result);
     if (worker.observer.size() >= kObservationsMax) {
-      HandOn(worker.observer.Take());
+      HandOn(worker.observer);
     }
     Deliver(worker.batch.sequence, std::move(result));
   }
-  HandOn(worker.observer.Take());
+  HandOn(worker.observer);
   std::lock_guard lock(result_mutex_);
   summary_.odd += worker.decoder.counters().odd_events;
 }
@@ -211,7 +239,10 @@ void Scan::DecodeBatch(Worker& worker, BatchResult* result) {
   result->input_bytes = batch.input_bytes;
   const auto on_event = [&](const EventView& event) {
     const EventTime time = event.time();
-    if (time < options_.since || time >= options_.until) return;
+    if (time < options_.since || time >= options_.until) {
+      ++result->skipped;
+      return;
+    }
     ++result->events;
     worker.observer.Observe(event, worker.cluster);
   };
@@ -235,11 +266,10 @@ void Scan::DecodeBatch(Worker& worker, BatchResult* result) {
                          : static_cast<uint64_t>(
                                std::count(bytes.begin(), bytes.end(), '\n'));
   }
-  if (batch.last_of_input) {
-    const DecodeOutcome outcome = worker.decoder.FinishStream();
-    if (outcome.reason != QuarantineReason::kNone) {
-      Quarantine(outcome, {}, bytes.size(), result->lines, result);
-    }
+  // No line goes on from one batch to the next (BatchFramer).
+  const DecodeOutcome unjoined = worker.decoder.FinishStream();
+  if (unjoined.reason != QuarantineReason::kNone) {
+    Quarantine(unjoined, {}, bytes.size(), result->lines, result);
   }
   if (progress_ != nullptr) {
     progress_->bytes.fetch_add(batch.input_bytes, std::memory_order_relaxed);
@@ -303,6 +333,7 @@ absl::Status Scan::Run() {
   for (size_t i = 1; i < threads; ++i) workers.emplace_back([this] { Work(); });
   Work();
   for (std::thread& worker : workers) worker.join();
+  summary_.requests -= pairs_.pairs();
   if (!status_.ok() || callbacks_.on_observations) return status_;
   summary_.observations = verdict_.observations();
   absl::Status status = verdict_.Conclude([&](const Alert& alert) {

@@ -83,7 +83,7 @@ TEST(AlertJson, LeavesOutWhatIsEmpty) {
             R"({"schema":"klaxon.alert/v1","id":"i","revision":1,)"
             R"("status":"resolved","detector":"d","severity":"info",)"
             R"("confidence":"low","first_seen":"1970-01-01T00:00:00.000000Z",)"
-            R"("last_seen":"1970-01-01T00:00:00.000000Z","count":0})");
+            R"("last_seen":"1970-01-01T00:00:00.000000Z","count":0,"key":{}})");
 }
 
 TEST(AlertJson, IsOneLineWhateverAnAttackerPutIn) {

@@ -433,6 +433,22 @@ ValueEnd SlowValueEnd(std::string_view text) {
   return found;
 }
 
+TEST(DecodeFast, FindsSurrogateEscapesInAValue) {
+  for (size_t fill = 0; fill < 140; ++fill) {
+    const std::string begin = "{\"a\":\"" + std::string(fill, 'x');
+    const PaddedText inside(begin + "\\uD800\"}");
+    const PaddedText behind(begin + "\\u0d80\"}\\ud800");
+    for (const FastKernel& kernel : FastKernels()) {
+      const auto surrogates = [&kernel](std::string_view text) {
+        return kernel.value_end(text.data(), text.data() + text.size())
+            .surrogates;
+      };
+      EXPECT_TRUE(surrogates(inside.view())) << kernel.name << " " << fill;
+      EXPECT_FALSE(surrogates(behind.view())) << kernel.name << " " << fill;
+    }
+  }
+}
+
 TEST(DecodeFast, FindsTheEndOfAValue) {
   const uint64_t seed = RandomSeed();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -455,6 +471,7 @@ TEST(DecodeFast, FindsTheEndOfAValue) {
           kernel.value_end(view.data(), view.data() + view.size());
       ASSERT_EQ(got.end, want.end) << kernel.name << ": " << bytes;
       ASSERT_EQ(got.deep, want.deep);
+      ASSERT_FALSE(got.surrogates);
     }
   }
 }

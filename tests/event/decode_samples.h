@@ -25,7 +25,19 @@ inline constexpr std::array<std::string_view, 9> kSampleLines = {
     // EKS: extras before and behind the well-known ones.
     R"j({"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"5","stage":"ResponseComplete","requestURI":"/apis","verb":"get","user":{"username":"arn","uid":"aws-iam-authenticator:1:A","groups":["system:authenticated"],"extra":{"accessKeyId":["AK"],"arn":["a","b"],"authentication.kubernetes.io/credential-id":["JTI=2"],"authentication.kubernetes.io/pod-name":["p"],"sessionName":["s"]}},"sourceIPs":["54.0.0.1"],"userAgent":"aws","responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-01-02T03:04:11.000000Z","stageTimestamp":"2026-01-02T03:04:11.000009Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"EKS Access Policy: allowed","k8s.io/deprecated":"true"}})j",
     // Not ASCII: in a name, in a body, in an escape.
-    "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":\"Request\",\"auditID\":\"6\",\"stage\":\"ResponseComplete\",\"requestURI\":\"/api/v1/x?q=\xc3\xa9\\ufffd\",\"verb\":\"update\",\"user\":{\"username\":\"m\xc3\xbcller\",\"groups\":[\"\xc3\x84rzte\"]},\"sourceIPs\":[\"10.0.0.2\"],\"userAgent\":\"\\u2028\",\"objectRef\":{\"resource\":\"configmaps\",\"namespace\":\"d\",\"name\":\"x\",\"apiVersion\":\"v1\"},\"responseStatus\":{\"metadata\":{},\"code\":200},\"requestObject\":{\"data\":{\"k\":\"\xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80\"}},\"requestReceivedTimestamp\":\"2026-01-02T03:04:12.000000Z\",\"stageTimestamp\":\"2026-01-02T03:04:12.000009Z\",\"annotations\":{\"authorization.k8s.io/decision\":\"allow\",\"authorization.k8s.io/reason\":\"\"}}",
+    "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/"
+    "v1\",\"level\":\"Request\",\"auditID\":\"6\",\"stage\":"
+    "\"ResponseComplete\",\"requestURI\":\"/api/v1/"
+    "x?q=\xc3\xa9\\ufffd\",\"verb\":\"update\",\"user\":{\"username\":"
+    "\"m\xc3\xbcller\",\"groups\":[\"\xc3\x84rzte\"]},\"sourceIPs\":[\"10.0.0."
+    "2\"],\"userAgent\":\"\\u2028\",\"objectRef\":{\"resource\":\"configmaps\","
+    "\"namespace\":\"d\",\"name\":\"x\",\"apiVersion\":\"v1\"},"
+    "\"responseStatus\":{\"metadata\":{},\"code\":200},\"requestObject\":{"
+    "\"data\":{\"k\":\"\xe6\x97\xa5\xe6\x9c\xac "
+    "\xf0\x9f\x98\x80\"}},\"requestReceivedTimestamp\":\"2026-01-02T03:04:12."
+    "000000Z\",\"stageTimestamp\":\"2026-01-02T03:04:12.000009Z\","
+    "\"annotations\":{\"authorization.k8s.io/"
+    "decision\":\"allow\",\"authorization.k8s.io/reason\":\"\"}}",
 };
 
 }  // namespace klaxon

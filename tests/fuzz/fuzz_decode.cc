@@ -36,7 +36,8 @@ std::string RunKernel(const FastKernel& kernel, std::string_view line) {
   if (!line.empty() && (line.front() == '{' || line.front() == '[')) {
     const ValueEnd value = kernel.value_end(begin, end);
     const ptrdiff_t size = value.end == nullptr ? -1 : value.end - begin;
-    result += std::to_string(size) + (value.deep ? " deep" : "");
+    result += std::to_string(size) + (value.deep ? " deep" : "") +
+              (value.surrogates ? " surrogates" : "");
   }
   return result;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "event/decode.h"
 #include "tests/ingest/ingest_fixture.h"
 #include "tests/random_seed.h"
 
@@ -456,6 +457,62 @@ TEST(BatchFramer, CutsDoNotDependOnHowTheBytesCome) {
     ASSERT_EQ(Frame(input, line_bytes_max, way), want) << input;
     // Pauses may cut white space off a document, and add nothing else.
     Frame(input, line_bytes_max, {50, 7, way.seed, true});
+  }
+}
+
+// A container runtime's chunks, stdout's between stderr's: whatever the batch
+// size, each batch decoded on its own gives every event.
+TEST(BatchFramer, NoBatchEndsBetweenTheChunksOfALine) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE("KLAXON_TEST_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 60; ++round) {
+    const std::string head = "2026-01-02T03:04:05.000000001Z ";
+    std::string input;
+    uint64_t events = 0;
+    std::vector<std::string> open;  // Chunks of stdout still to come.
+    for (int i = 0; i < 80 || !open.empty(); ++i) {
+      if (random() % 3 == 0) {
+        input += head + "stderr F I0102 03:04:05.000000 1 some klog text\n";
+        continue;
+      }
+      if (open.empty()) {
+        const std::string event =
+            R"({"kind":"Event","apiVersion":"audit.k8s.io/v1","level":)"
+            R"("Metadata","auditID":"a","stage":"ResponseComplete",)"
+            R"("requestURI":"/","verb":"get","user":{},)"
+            R"("requestReceivedTimestamp":"2026-01-02T03:04:05.000000Z",)"
+            R"("stageTimestamp":"2026-01-02T03:04:05.000000Z"})";
+        const size_t chunk = 20 + random() % event.size();
+        for (size_t at = 0; at < event.size(); at += chunk) {
+          open.insert(open.begin(), event.substr(at, chunk));
+        }
+        ++events;
+      }
+      input += head + (open.size() > 1 ? "stdout P " : "stdout F ") +
+               open.back() + "\n";
+      open.pop_back();
+    }
+    Way way;
+    way.batch_bytes = 1 + random() % 3000;
+    way.piece_max = 1 + random() % 500;
+    way.seed = static_cast<uint32_t>(random());
+    way.pauses = random() % 2 == 0;
+    uint64_t found = 0;
+    for (Piece& piece : Frame(input, 1 << 20, way)) {
+      Decoder decoder;
+      const size_t size = piece.bytes.size();
+      piece.bytes.append(kDecodePadding, '\0');
+      const std::string_view bytes(piece.bytes.data(), size);
+      for (size_t begin = 0; begin < size;) {
+        const size_t end = std::min(bytes.find('\n', begin), size);
+        decoder.DecodeLine(bytes.substr(begin, end - begin),
+                           [&](const EventView&) { ++found; });
+        begin = end + 1;
+      }
+      EXPECT_EQ(decoder.FinishStream().reason, QuarantineReason::kNone);
+    }
+    ASSERT_EQ(found, events);
   }
 }
 

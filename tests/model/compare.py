@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 
-import generate
-import reference
+sys.dont_write_bytecode = True  # The source tree stays as it is.
+import generate  # noqa: E402
+import reference  # noqa: E402
 
 DETECTORS = {"anonymous-access", "anonymous-probing", "unauthorized-burst",
              "service-account-external", "old-certificate", "forged-identity"}

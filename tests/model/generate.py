@@ -1011,6 +1011,8 @@ def long_running(log):
             allowed = log.rng.random() < 0.4
             gap = log.rng.choice([MICRO, SECOND, 5 * MINUTE, 20 * MINUTE,
                                   20 * HOUR])
+            if not allowed:  # What is refused ends at once.
+                gap = log.rng.choice([MICRO, SECOND, 59 * SECOND])
             code = 200 if allowed else 403
             more = {"audit_id": log.uuid(), "received": when - 9 * MICRO,
                     "code": code, "resource": f"r{i}",
@@ -1070,6 +1072,8 @@ def received(log):
             log.refused(when, anonymous(), client, resource="r1",
                         stage=stage, audit_id=audit_id, received=when - 77000)
         log.request(when, anonymous(), log.outside(), stage="RequestReceived")
+        log.request(when, account("shop", "cart", "r"), log.outside(),
+                    stage="RequestReceived")
         log.failure(when, log.outside(), stage="RequestReceived")
 
 

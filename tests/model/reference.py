@@ -281,7 +281,7 @@ class Event:
         if decision:
             self.let_in = decision == "allow"
         else:
-            self.let_in = self.code < 400
+            self.let_in = 0 < self.code < 400
         self.anonymous = (self.user == "system:anonymous"
                           or "system:unauthenticated" in self.groups)
         self.oauth_failure = (

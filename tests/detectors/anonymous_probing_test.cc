@@ -1,0 +1,74 @@
+#include "detectors/anonymous_probing.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/testing/verdicts.h"
+
+namespace klaxon {
+namespace {
+
+constexpr std::string_view kName = "anonymous-probing";
+
+AuditLine Denied(int path = 0) {
+  return AuditLine()
+      .Anonymous()
+      .From("203.0.113.7")
+      .Verb("get")
+      .Uri(fmt::format("/p{}", path))
+      .Code(403)
+      .Forbid();
+}
+
+TEST(AnonymousProbing, ByRequestsAndByPaths) {
+  EXPECT_EQ(Lines().Repeat(9, 0, kSecond, Denied()).Verdicts(kName), Words());
+  EXPECT_EQ(Lines().Repeat(10, 0, kSecond, Denied()).Verdicts(kName),
+            Words({"probing:low:10"}));
+  Lines four;
+  for (int i = 0; i < 4; ++i) four.Add(Denied(i).At(i * kSecond));
+  EXPECT_EQ(four.Verdicts(kName), Words());
+  EXPECT_EQ(Lines(four).Add(Denied(4).At(60 * kSecond)).Verdicts(kName),
+            Words({"probing:low:5"}));
+  EXPECT_EQ(Lines(four).Add(Denied(4).At(60 * kSecond + 1000)).Verdicts(kName),
+            Words());
+  // The query makes no other path.
+  Lines queries;
+  for (int i = 0; i < 5; ++i) {
+    queries.Add(Denied().Uri(fmt::format("/p?x={}", i)).At(i * kSecond));
+  }
+  EXPECT_EQ(queries.Verdicts(kName), Words());
+}
+
+TEST(AnonymousProbing, MediumFromAHundredInAMinute) {
+  EXPECT_EQ(Lines().Repeat(99, 0, kSecond / 2, Denied()).Verdicts(kName),
+            Words({"probing:low:99"}));
+  EXPECT_EQ(Lines().Repeat(130, 0, kSecond / 4, Denied()).Verdicts(kName),
+            Words({"probing:medium:130"}));
+}
+
+TEST(AnonymousProbing, InnocentLookAlikes) {
+  AuditLine admitted = Denied().Allow();
+  EXPECT_EQ(Lines().Repeat(20, 0, kSecond, admitted).Verdicts(kName), Words());
+  AuditLine login = Denied().Code(401).Annotation(
+      "authentication.openshift.io/username", "eve");
+  EXPECT_EQ(Lines().Repeat(20, 0, kSecond, login).Verdicts(kName), Words());
+  EXPECT_EQ(
+      Lines().Repeat(20, 0, kSecond, login).Verdicts("unauthorized-burst"),
+      Words({"burst:medium:20"}));
+  AuditLine named = Denied().User("dana");
+  EXPECT_EQ(Lines().Repeat(20, 0, kSecond, named).Verdicts(kName), Words());
+}
+
+TEST(AnonymousProbing, BothStagesOfADeniedWatchAreOneRequest) {
+  Lines lines;
+  for (int i = 0; i < 9; ++i) {
+    AuditLine watch = Denied().Verb("watch").Id(fmt::format("w{}", i));
+    const Nanos at = 55 * kSecond + i * kSecond;  // Across a minute's edge.
+    lines.Add(watch.Stage("ResponseStarted").At(at).Received(at - 1000));
+    lines.Add(
+        watch.Stage("ResponseComplete").At(at + 1000).Received(at - 1000));
+  }
+  EXPECT_EQ(lines.Verdicts(kName), Words());
+}
+
+}  // namespace
+}  // namespace klaxon

@@ -1,0 +1,227 @@
+#include "detectors/unauthorized_burst.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "detectors/failure_window.h"
+#include "tests/random_seed.h"
+#include "tests/testing/verdicts.h"
+
+namespace klaxon {
+namespace {
+
+constexpr std::string_view kName = "unauthorized-burst";
+
+AuditLine Failure(std::string from = "203.0.113.7") {
+  return AuditLine().Failed().From(std::move(from)).Agent("curl/8");
+}
+
+TEST(UnauthorizedBurst, FiresOnceWhenThresholdIsReached) {
+  EXPECT_EQ(Lines().Repeat(9, 0, kSecond, Failure()).Verdicts(kName), Words());
+  EXPECT_EQ(Lines().Repeat(10, 0, kSecond, Failure()).Verdicts(kName),
+            Words({"burst:medium:10"}));
+  EXPECT_EQ(Lines().Repeat(99, 0, kSecond / 4, Failure()).Verdicts(kName),
+            Words({"burst:medium:99"}));
+  EXPECT_EQ(Lines().Repeat(100, 0, kSecond / 4, Failure()).Verdicts(kName),
+            Words({"burst:high:100"}));
+}
+
+TEST(UnauthorizedBurst, WindowIsClosedAtBothEnds) {
+  // Ten failures whose last is exactly 60 s after the first, and 1 µs more.
+  const Nanos step = kMinute / 9;
+  AuditLine last = Failure().At(kMinute);
+  EXPECT_EQ(Lines().Repeat(9, 0, step, Failure()).Add(last).Verdicts(kName),
+            Words({"burst:medium:10"}));
+  last.At(kMinute + 1000);
+  EXPECT_EQ(Lines().Repeat(9, 0, step, Failure()).Add(last).Verdicts(kName),
+            Words());
+}
+
+TEST(UnauthorizedBurst, FloodInOneMinuteIsCountedExactly) {
+  EXPECT_EQ(Lines().Repeat(731, 0, kSecond / 20, Failure()).Verdicts(kName),
+            Words({"burst:high:731"}));
+}
+
+TEST(UnauthorizedBurst, QuietOfExactlyTenMinutesStillBelongs) {
+  AuditLine later = Failure().At(9 * kSecond + 10 * kMinute);
+  EXPECT_EQ(
+      Lines().Repeat(10, 0, kSecond, Failure()).Add(later).Verdicts(kName),
+      Words({"burst:medium:11"}));
+  later.At(9 * kSecond + 10 * kMinute + 1000);
+  EXPECT_EQ(
+      Lines().Repeat(10, 0, kSecond, Failure()).Add(later).Verdicts(kName),
+      Words({"burst:medium:10"}));
+}
+
+TEST(UnauthorizedBurst, A401WithAUsernameIsNone) {
+  AuditLine line;
+  line.User("dana").Code(401).From("203.0.113.7");
+  EXPECT_EQ(Lines().Repeat(30, 0, kSecond, line).Verdicts(kName), Words());
+}
+
+TEST(UnauthorizedBurst, SpoofedAuditIdHidesNothingDuplicatesCountOnce) {
+  EXPECT_EQ(
+      Lines().Repeat(15, 0, kSecond, Failure().Id("Lorem")).Verdicts(kName),
+      Words({"burst:medium:15"}));
+  Lines twice;
+  twice.Repeat(8, 0, kSecond, Failure()).Repeat(8, 0, kSecond, Failure());
+  EXPECT_EQ(twice.Verdicts(kName), Words());
+}
+
+TEST(UnauthorizedBurst, WorkloadIsToldApart) {
+  AuditLine pod = Failure("10.244.1.5");
+  EXPECT_EQ(Lines().Repeat(20, 0, 4 * kSecond, pod).Verdicts(kName),
+            Words({"workload:low:20"}));
+  // Another agent: no workload, from that failure on.
+  EXPECT_EQ(Lines()
+                .Repeat(20, 0, 4 * kSecond, pod)
+                .Add(Failure("10.244.1.5").Agent("nmap").At(81 * kSecond))
+                .Verdicts(kName),
+            Words({"burst:medium:21"}));
+  // External: never.
+  EXPECT_EQ(Lines().Repeat(20, 0, 4 * kSecond, Failure()).Verdicts(kName),
+            Words({"burst:medium:20"}));
+  // Not steady: a gap above ten times the median.
+  Lines jumpy;
+  jumpy.Repeat(9, 0, kSecond, pod).Add(pod.At(20 * kSecond));
+  EXPECT_EQ(jumpy.Verdicts(kName), Words({"burst:medium:10"}));
+}
+
+TEST(UnauthorizedBurst, AFloodOfAWorkloadIsStillAWorkload) {
+  // What is dropped between the first and the last hundred is no gap.
+  AuditLine pod = Failure("10.244.1.5");
+  EXPECT_EQ(Lines().Repeat(300, 0, kSecond / 5, pod).Verdicts(kName),
+            Words({"workload:low:300"}));
+}
+
+TEST(UnauthorizedBurst, PrefixCountsWhatHasNoAlertOfItsOwn) {
+  Lines spread;
+  for (int i = 0; i < 10; ++i) {
+    spread.Add(Failure(fmt::format("2001:db8::{:x}", i + 1)).At(i * kSecond));
+  }
+  EXPECT_EQ(spread.Verdicts(kName), Words({"burst:medium:10"}));
+  EXPECT_EQ(spread.Alerts()[0].client, "2001:db8::/64");
+  // Nine of one address, then its tenth makes its own alert; one of another
+  // does not make the /64 fire.
+  Lines own;
+  own.Repeat(10, 0, kSecond, Failure("2001:db8::1"));
+  own.Add(Failure("2001:db8::2").At(11 * kSecond));
+  EXPECT_EQ(own.Verdicts(kName), Words({"burst:medium:10"}));
+  EXPECT_EQ(own.Alerts()[0].client, "2001:db8::1");
+}
+
+AuditLine Success(std::string user = "dana") {
+  return AuditLine().User(std::move(user)).From("203.0.113.7").Allow();
+}
+
+TEST(UnauthorizedBurst, SuccessAfterBurst) {
+  Lines burst;
+  burst.Repeat(12, 0, kSecond, Failure());
+  const Words raised({"success_after_burst:critical:12"});
+  const Words not_raised({"burst:medium:12"});
+  const auto with = [&](const AuditLine& line) {
+    return Lines(burst).Add(line).Verdicts(kName);
+  };
+  EXPECT_EQ(with(Success().At(30 * kSecond)), raised);  // The same minute.
+  EXPECT_EQ(with(Success().At(90 * kSecond)), raised);  // A later one.
+  EXPECT_EQ(with(Success().Code(403).Forbid().At(90 * kSecond)), raised);
+  // Before the failure that fired, too late, elsewhere, only public paths.
+  EXPECT_EQ(with(Success().At(5 * kSecond)), not_raised);
+  EXPECT_EQ(with(Success().At(11 * kSecond + 10 * kMinute + 1000)), not_raised);
+  EXPECT_EQ(with(Success().From("203.0.113.8").At(90 * kSecond)), not_raised);
+  EXPECT_EQ(with(Success().Uri("/version").Verb("get").At(90 * kSecond)),
+            not_raised);
+}
+
+TEST(UnauthorizedBurst, SharedAddressesAndProxiesProveNothing) {
+  Lines nat;
+  for (int i = 0; i < 5; ++i) {
+    nat.Add(Success(fmt::format("u{}", i)).At(i * kSecond));
+  }
+  nat.Repeat(12, 10 * kSecond, kSecond, Failure());
+  nat.Add(Success("u0").At(90 * kSecond));
+  EXPECT_EQ(nat.Verdicts(kName), Words({"burst:medium:12"}));
+
+  EngineConfig config;
+  config.base.networks.trusted_proxies = CidrSet({*Cidr::Parse("203.0.113.7")});
+  Lines proxy(config);
+  proxy.Repeat(12, 0, kSecond, Failure()).Add(Success().At(90 * kSecond));
+  EXPECT_EQ(proxy.Verdicts(kName), Words({"burst:medium:12"}));
+}
+
+TEST(UnauthorizedBurst, NewTokenOfTheSameWorkloadIsNoSuccess) {
+  AuditLine pod = Failure("10.244.1.5").Agent("app/1");
+  AuditLine same = AuditLine().Account("shop", "cart").From("10.244.1.5");
+  same.Allow().At(3 * kMinute);
+  EXPECT_EQ(Lines()
+                .Repeat(20, 0, 4 * kSecond, pod)
+                .Add(same.Agent("app/1"))
+                .Verdicts(kName),
+            Words({"workload:low:20"}));
+  EXPECT_EQ(Lines()
+                .Repeat(20, 0, 4 * kSecond, pod)
+                .Add(same.Agent("curl/8"))
+                .Verdicts(kName),
+            Words({"success_after_burst:critical:20"}));
+}
+
+TEST(UnauthorizedBurst, LowAndSlowIsDaily) {
+  EXPECT_EQ(Lines().Repeat(29, 0, kMinute, Failure()).Verdicts(kName), Words());
+  EXPECT_EQ(Lines().Repeat(33, 0, kMinute, Failure()).Verdicts(kName),
+            Words({"low_and_slow:low:33"}));
+  // 03:00 + 40 · 40 min reaches into the next day: an episode each,
+  // the second with the 24 h before it.
+  EXPECT_EQ(Lines().Repeat(40, 0, 40 * kMinute, Failure()).Verdicts(kName),
+            Words({"low_and_slow:low:32", "low_and_slow:low:40"}));
+}
+
+Lines Spray(int clients, int internal, int two_agents) {
+  Lines lines;
+  for (int i = 0; i < clients; ++i) {
+    AuditLine line = Failure(i < internal ? fmt::format("10.0.0.{}", i)
+                                          : fmt::format("203.0.113.{}", i));
+    line.At(i * kSecond).Agent(fmt::format("agent/{}", i));
+    lines.Add(line);
+    if (i < two_agents) lines.Add(line.Agent("other/1").At(i * kSecond + 1000));
+  }
+  return lines;
+}
+
+TEST(UnauthorizedBurst, SprayAndKeyRotation) {
+  EXPECT_EQ(Spray(19, 0, 0).Verdicts(kName), Words());
+  EXPECT_EQ(Spray(20, 0, 0).Verdicts(kName), Words({"spray:medium:20"}));
+  EXPECT_EQ(Spray(20, 16, 0).Verdicts(kName), Words({"spray:low:20"}));
+  EXPECT_EQ(Spray(20, 15, 0).Verdicts(kName), Words({"spray:medium:20"}));
+  EXPECT_EQ(Spray(20, 20, 4).Verdicts(kName), Words({"spray:low:24"}));
+  EXPECT_EQ(Spray(20, 20, 5).Verdicts(kName), Words({"spray:medium:25"}));
+}
+
+// The window against the obvious: all times, counted anew each time.
+TEST(FailureWindow, AgreesWithTheObviousModel) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(fmt::format("KLAXON_TEST_SEED={}", seed));
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 300; ++round) {
+    FailureWindow window;
+    std::vector<EventTime> all;
+    EventTime now = 0;
+    const size_t cap = 1 + random() % 12;
+    for (int i = 0; i < 60; ++i) {
+      now += static_cast<Nanos>(random() % (20 * kSecond));
+      Refusal refusal;
+      refusal.time = now;
+      refusal.request = random() % 50;
+      if (!window.Add({refusal}, kMinute, cap)) continue;
+      all.push_back(now);
+      const auto within = static_cast<size_t>(
+          std::count_if(all.begin(), all.end(),
+                        [&](EventTime t) { return now - t <= kMinute; }));
+      ASSERT_EQ(window.size(), std::min(within, cap));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace klaxon
