@@ -191,9 +191,7 @@ class ServiceAccountExternal final : public Detector {
   // The mere end of a long-running request says by its code what it was.
   static bool LetIn(const Judged& judged) {
     return Is(judged, SightingFlag::kLetIn) ||
-           (Is(judged, SightingFlag::kEnded) &&
-            !Is(judged, SightingFlag::kRefused) &&
-            !Is(judged, SightingFlag::kEndedRefused));
+           Is(judged, SightingFlag::kEndedLetIn);
   }
 
   static Severity SeverityOf(const Judged& judged) {

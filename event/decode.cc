@@ -217,8 +217,9 @@ bool Decoder::Impl::TryFast(std::string_view text, const Context& context) {
   if (options.slow_path_only || context.dots_are_underscores) return false;
   char* const memory = arena.Allocate(text.size() + kFastArenaSlack);
   scratch.arena = memory;
-  const bool read = kernel.decode(text.data(), text.data() + text.size(),
-                                  &scratch, &fast_view);
+  const char* const end = text.data() + text.size();
+  const bool read =
+      kernel.decode(text.data(), end, &scratch, &fast_view) == end;
   arena.Shrink(memory, read ? static_cast<size_t>(scratch.arena - memory) : 0);
   if (!read) return false;
   if (context.depth > 0 || context.odd != 0) KeepLists(&fast_view);
@@ -601,6 +602,22 @@ void Decoder::Impl::Unreadable(std::string_view text, const Context& context) {
 Decoder::Decoder(DecoderOptions options)
     : impl_(std::make_unique<Impl>(std::move(options))) {}
 Decoder::~Decoder() = default;
+
+size_t Decoder::DecodeFastLine(std::string_view bytes, EventCallback on_event) {
+  Impl& impl = *impl_;
+  if (impl.options.slow_path_only || bytes.front() != '{') return 0;
+  impl.arena.Reset();
+  impl.scratch.arena = impl.arena.Allocate(bytes.size() + kFastArenaSlack);
+  const char* const end =
+      impl.kernel.decode(bytes.data(), bytes.data() + bytes.size(),
+                         &impl.scratch, &impl.fast_view);
+  if (end == nullptr || impl.fast_view.time() == kNoTime) return 0;
+  ++impl.counters.lines;
+  ++impl.counters.events;
+  ++impl.counters.fast_path_events;
+  on_event(impl.fast_view);
+  return static_cast<size_t>(end - bytes.data());
+}
 
 DecodeOutcome Decoder::DecodeLine(std::string_view line,
                                   EventCallback on_event) {

@@ -94,6 +94,13 @@ class Decoder {
   // them a '\n' right there unless it ends this line.
   DecodeOutcome DecodeLine(std::string_view line, EventCallback on_event);
 
+  // The usual case of DecodeLine without looking for the end of the line first:
+  // if `bytes` begin with a line that takes the fast path, hands its event on
+  // and returns the line's length without its '\n'; else does nothing and
+  // returns 0. Events and counters are those of DecodeLine, to the letter.
+  // REQUIRES: bytes is not empty; kDecodePadding readable bytes behind it.
+  size_t DecodeFastLine(std::string_view bytes, EventCallback on_event);
+
   // Decodes one document that may span lines (pretty-printed). Its syntax is
   // checked strictly first, so an error has an exact offset.
   DecodeOutcome DecodeDocument(std::string_view document,

@@ -53,13 +53,13 @@ struct ValueEnd {
 
 struct FastKernel {
   const char* name;
-  // Reads [begin, end), which must be one whole event and nothing more. False:
-  // not what kube-apiserver writes, or not readable here; `view` and the
-  // scratch then hold nothing of use. Views point into the text or the arena,
-  // spans into the scratch.
+  // Reads the event at `begin`, which must reach just to `end` or to a '\n'
+  // before it. Returns where it ends. Null: not what kube-apiserver writes, or
+  // not readable here; `view` and the scratch then hold nothing of use. Views
+  // point into the text or the arena, spans into the scratch.
   // REQUIRES: kFastPadding readable bytes behind `end`.
-  bool (*decode)(const char* begin, const char* end, FastScratch* scratch,
-                 EventView* view);
+  const char* (*decode)(const char* begin, const char* end,
+                        FastScratch* scratch, EventView* view);
   // Skips the array or object that begins at `begin`, whatever bytes it holds;
   // looks at brackets and strings only.
   // REQUIRES: *begin is '{' or '['; kFastPadding readable bytes behind `end`.

@@ -121,7 +121,7 @@ enum class SightingFlag : uint8_t {
   kLegacy,         // Annotation authentication.k8s.io/legacy-token.
   kStale,          // Annotation authentication.k8s.io/stale-token.
   kClaimed,        // Addresses left of the client.
-  kEndedRefused,   // … of one that had been refused.
+  kEndedLetIn,     // … of one that had been let in.
   kEnded,          // Only the end of a long-running request.
   kCount,
 };

@@ -27,7 +27,7 @@ constexpr std::string_view kFlagNames[] = {"let_in",
                                            "legacy",
                                            "stale",
                                            "claimed",
-                                           "ended_refused",
+                                           "ended_let_in",
                                            "ended"};
 static_assert(std::size(kFlagNames) == kSightingFlags);
 

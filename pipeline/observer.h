@@ -47,17 +47,18 @@ class Observer final : private DeedWriter {
 
  private:
   struct Cluster;
+  struct Caller;
   struct Identity;
 
   Cluster* ClusterFor(std::string_view name);
   Identity* IdentityFor(const EventView& event, Cluster* cluster);
-  std::unique_ptr<Identity> MakeIdentity(const EventView& event, bool legacy,
-                                         const Cluster& cluster);
+  void Describe(const EventView& event, bool legacy, const Cluster& cluster,
+                Identity* identity);
   void ForgetIdentities();
   Sighting* SightingFor(EventTime minute, Identity* identity,
                         const Cluster& cluster);
   RefusalGroup* GroupFor(EventTime minute, RefusalClass cls,
-                         const Identity& identity, const Cluster& cluster);
+                         const Caller& caller, const Cluster& cluster);
   void See(const RequestView& request, Identity* identity, Cluster* cluster);
   void Refuse(const RequestView& request, RefusalClass cls, Identity* identity,
               Cluster* cluster);

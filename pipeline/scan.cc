@@ -217,6 +217,12 @@ void Scan::DecodeLines(Worker& worker, EventCallback on_event,
   const std::string_view bytes = worker.batch.bytes.view();
   size_t begin = 0;
   while (begin < bytes.size()) {
+    if (const size_t size =
+            worker.decoder.DecodeFastLine(bytes.substr(begin), on_event)) {
+      ++result->lines;
+      begin += size + 1;
+      continue;
+    }
     const size_t newline = bytes.find('\n', begin);
     const size_t end =
         newline == std::string_view::npos ? bytes.size() : newline;

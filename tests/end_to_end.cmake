@@ -31,3 +31,9 @@ if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/golden/make.py)
   add_test(NAME golden_verdicts COMMAND ${Python3_EXECUTABLE} -B
     ${CMAKE_CURRENT_SOURCE_DIR}/golden/make.py --check)
 endif()
+
+# The independent slow model against the binary (tests/model/README.md).
+add_test(NAME model COMMAND ${Python3_EXECUTABLE} -B
+  ${CMAKE_CURRENT_SOURCE_DIR}/model/compare.py $<TARGET_FILE:klaxon>
+  --seeds 1-3 --jobs 2)
+set_tests_properties(model PROPERTIES TIMEOUT 600)

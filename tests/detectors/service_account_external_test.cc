@@ -86,6 +86,17 @@ TEST(ServiceAccountExternal, TheFirstTwoMinutesAreJudgedAtTheirEnd) {
             Words({"external:high:1", "own_egress:medium:1"}));
 }
 
+TEST(ServiceAccountExternal, TheEndOfAWatchSaysWhetherItWasLetIn) {
+  AuditLine denied = Use().Verb("watch").Stage("ResponseStarted").Id("a");
+  denied.Code(403).Forbid();
+  AuditLine end = Use(5 * kMinute + 3 * kSecond).Verb("watch").Id("b");
+  EXPECT_EQ(Lines().Add(denied).Add(end).Verdicts(kName),
+            Words({"external:high:1"}));
+  EXPECT_EQ(Lines().Add(end).Verdicts(kName), Words({"external:high:1"}));
+  end.Code(403).Forbid();
+  EXPECT_EQ(Lines().Add(end).Verdicts(kName), Words({"external:medium:1"}));
+}
+
 TEST(ServiceAccountExternal, AllowListHasAnEnd) {
   EngineConfig config;
   AllowEntry entry;

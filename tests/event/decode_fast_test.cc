@@ -33,9 +33,8 @@ FastResult RunKernel(const FastKernel& kernel, std::string_view line) {
   scratch.arena = arena.data();
   EventView view;
   FastResult result;
-  result.read =
-      kernel.decode(text.view().data(), text.view().data() + text.view().size(),
-                    &scratch, &view);
+  const char* const end = text.view().data() + text.view().size();
+  result.read = kernel.decode(text.view().data(), end, &scratch, &view) == end;
   if (result.read) result.event = Dump(view);
   return result;
 }
@@ -285,7 +284,8 @@ TEST(DecodeFast, NothingBehindTheEndIsBelieved) {
         scratch.arena = arena.data();
         EventView view;
         const char* const begin = text.view().data();
-        ASSERT_FALSE(kernel.decode(begin, begin + size, &scratch, &view))
+        ASSERT_FALSE(kernel.decode(begin, begin + size, &scratch, &view) ==
+                     begin + size)
             << kernel.name << ": " << line.substr(0, size);
         ASSERT_EQ(kernel.value_end(begin, begin + size).end, nullptr);
       }
@@ -473,6 +473,57 @@ TEST(DecodeFast, FindsTheEndOfAValue) {
       ASSERT_EQ(got.deep, want.deep);
       ASSERT_FALSE(got.surrogates);
     }
+  }
+}
+
+// DecodeFastLine takes whole lines off the front of a batch and is then what
+// DecodeLine would have been; what it does not take it leaves alone.
+TEST(DecodeFastLine, IsDecodeLineWithoutLookingForTheEnd) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE("KLAXON_TEST_SEED=" + std::to_string(seed));
+  Random random(seed);
+  const std::vector<std::string> samples(kSampleLines.begin(),
+                                         kSampleLines.end());
+  for (int round = 0; round < 300; ++round) {
+    std::string batch;
+    for (int i = 0; i < 6; ++i) {
+      std::string line = samples[random() % samples.size()];
+      if (random() % 2 == 0) {  // Damage it.
+        const size_t at = random() % line.size();
+        if (random() % 2 == 0)
+          line.resize(at);
+        else
+          line[at] = static_cast<char>(random() % 128);
+      }
+      batch += line + "\n";
+    }
+    const PaddedText text(batch);
+    const std::string_view bytes = text.view();
+    std::string want;
+    std::string got;
+    Decoder plain;
+    Decoder fast;
+    const auto to = [](std::string* out) {
+      return [out](const EventView& event) { *out += Dump(event) + "\n"; };
+    };
+    for (size_t begin = 0; begin < bytes.size();) {
+      const size_t end = std::min(bytes.find('\n', begin), bytes.size());
+      plain.DecodeLine(bytes.substr(begin, end - begin), to(&want));
+      begin = end + 1;
+    }
+    for (size_t begin = 0; begin < bytes.size();) {
+      if (const size_t size =
+              fast.DecodeFastLine(bytes.substr(begin), to(&got))) {
+        begin += size + 1;
+        continue;
+      }
+      const size_t end = std::min(bytes.find('\n', begin), bytes.size());
+      fast.DecodeLine(bytes.substr(begin, end - begin), to(&got));
+      begin = end + 1;
+    }
+    ASSERT_EQ(want, got) << batch;
+    ASSERT_EQ(plain.counters().lines, fast.counters().lines);
+    ASSERT_EQ(plain.counters().events, fast.counters().events);
   }
 }
 

@@ -31,7 +31,7 @@ std::string RunKernel(const FastKernel& kernel, std::string_view line) {
   EventView view;
   const char* const begin = text.view().data();
   const char* const end = begin + text.view().size();
-  const bool read = kernel.decode(begin, end, &scratch, &view);
+  const bool read = kernel.decode(begin, end, &scratch, &view) == end;
   std::string result = read ? Dump(view) : "not read";
   if (!line.empty() && (line.front() == '{' || line.front() == '[')) {
     const ValueEnd value = kernel.value_end(begin, end);
