@@ -14,13 +14,16 @@ constexpr std::string_view kName = "anonymous-probing";
 struct Prober {
   FailureWindow window;
   EventSample sample;  // Earliest of the minute of the newest refusal.
+  bool fired = false;  // There may be an open episode.
   void Save(WireWriter* out) const {
     window.Save(out);
     PutSample(sample, out);
+    out->Bool(fired);
   }
   void Load(WireReader* in) {
     window.Load(in);
     GetSample(in, &sample);
+    fired = in->Bool();
   }
 };
 
@@ -91,10 +94,13 @@ class AnonymousProbing final : public Detector {
     }
     const auto size = static_cast<int64_t>(prober.window.size());
     const auto paths = static_cast<int64_t>(prober.window.DistinctPaths(
-        static_cast<size_t>(std::max<int64_t>(threshold_paths_, 100))));
-    const EpisodeKey key = KeyOf(group.client);
-    const bool open = context.episodes->Find(key, now) != nullptr;
-    if (!open && size < threshold_ && paths < threshold_paths_) return;
+        static_cast<size_t>(std::max<int64_t>(threshold_paths_, 20))));
+    Episode* open = prober.fired ? context.episodes->Touch(kName, "probing",
+                                                           group.client, now)
+                                 : nullptr;
+    prober.fired =
+        open != nullptr || size >= threshold_ || paths >= threshold_paths_;
+    if (!prober.fired) return;
     Contribution c;
     c.start = now;
     c.first = open ? now : prober.window.first_time();
@@ -105,13 +111,17 @@ class AnonymousProbing final : public Detector {
     c.client = group.client;
     c.user = group.user;
     c.sample = first_of_group || !open ? &prober.sample : nullptr;
-    Episode& episode = context.episodes->Add(key, quiet_, c);
-    episode.SetExplain("threshold", threshold_);
-    episode.SetExplain("threshold_paths", threshold_paths_);
-    episode.SetExplain("window", FormatDuration(window_));
-    episode.SetExplain("peak", std::max(episode.ExplainInt("peak"), size));
-    episode.SetExplain("distinct_paths",
-                       std::max(episode.ExplainInt("distinct_paths"), paths));
+    if (open) {
+      context.episodes->Extend(*open, c);
+    } else {
+      open = &context.episodes->Add(KeyOf(group.client), quiet_, c);
+      open->SetExplain("threshold", threshold_);
+      open->SetExplain("threshold_paths", threshold_paths_);
+      open->SetExplain("window", FormatDuration(window_));
+    }
+    Episode& episode = *open;
+    episode.RaiseExplain("peak", size);
+    episode.RaiseExplain("distinct_paths", paths);
     context.episodes->Announce(episode);
   }
 

@@ -9,8 +9,6 @@
 namespace klaxon {
 namespace {
 
-constexpr size_t kEvidenceMax = 5;
-
 std::string EpisodeId(const std::string& cluster, const EpisodeKey& key,
                       EventTime start) {
   std::string bytes;
@@ -100,6 +98,16 @@ void Episode::SetExplain(std::string_view name, ExplainValue value) {
   } else {
     explain.emplace(it, std::string(name), std::move(value));
   }
+}
+
+void Episode::RaiseExplain(std::string_view name, int64_t value) {
+  for (auto& [key, held] : explain) {
+    if (key != name) continue;
+    int64_t* number = std::get_if<int64_t>(&held);
+    if (number != nullptr && *number < value) *number = value;
+    return;
+  }
+  SetExplain(name, value);
 }
 
 const ExplainValue* Episode::FindExplain(std::string_view name) const {
@@ -231,6 +239,34 @@ Episode* Episodes::Find(const EpisodeKey& key, EventTime now) {
   return episode;
 }
 
+Episode* Episodes::Touch(std::string_view detector, std::string_view kind,
+                         std::string_view value, EventTime now) {
+  scratch_key_.clear();
+  WireWriter w(&scratch_key_);
+  w.Text(detector);
+  w.Text(kind);
+  if (!value.empty()) w.Text(value);
+  Episode* episode = open_.Find(scratch_key_);
+  if (episode == nullptr || now > episode->belongs_until()) return nullptr;
+  return &open_.Touch(scratch_key_, now);
+}
+
+void Episodes::Extend(Episode& episode, const Contribution& c) const {
+  if (c.severity > episode.severity) {
+    episode.rule = c.rule;
+    episode.severity = c.severity;
+  }
+  episode.confidence = std::max(episode.confidence, c.confidence);
+  episode.first_seen = std::min(episode.first_seen, c.first);
+  episode.last_seen = std::max(episode.last_seen, c.last);
+  episode.count += c.count;
+  episode.client.Add(c.client);
+  episode.user.Add(c.user);
+  episode.credential.Add(c.credential);
+  if (c.claimed_ips != nullptr) episode.claimed_ips.Merge(*c.claimed_ips);
+  if (c.sample != nullptr) episode.AddEvidence(*c.sample);
+}
+
 Episode& Episodes::Add(const EpisodeKey& key, Nanos quiet,
                        const Contribution& c) {
   const std::string bytes = KeyBytes(key);
@@ -255,19 +291,11 @@ Episode& Episodes::Add(const EpisodeKey& key, Nanos quiet,
     episode.confidence = c.confidence;
     episode.id = EpisodeId(options_.cluster, key, c.start);
   }
-  if (opens || c.severity > episode.severity) {
+  if (opens) {
     episode.rule = c.rule;
     episode.severity = c.severity;
   }
-  episode.confidence = std::max(episode.confidence, c.confidence);
-  episode.first_seen = std::min(episode.first_seen, c.first);
-  episode.last_seen = std::max(episode.last_seen, c.last);
-  episode.count += c.count;
-  episode.client.Add(c.client);
-  episode.user.Add(c.user);
-  episode.credential.Add(c.credential);
-  if (c.claimed_ips != nullptr) episode.claimed_ips.Merge(*c.claimed_ips);
-  if (c.sample != nullptr) episode.AddEvidence(*c.sample);
+  Extend(episode, c);
   if (opens) timers_->Add(episode.belongs_until() + 1, 0, bytes);
   return episode;
 }

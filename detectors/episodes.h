@@ -41,6 +41,8 @@ class SharedText {
 };
 
 struct Episode {
+  static constexpr size_t kEvidenceMax = 5;
+
   std::string detector;
   std::string kind;  // Rules that share an episode share its kind.
   KeyFields key;
@@ -66,6 +68,7 @@ struct Episode {
   ExplainMap explain;
 
   void SetExplain(std::string_view name, ExplainValue value);
+  void RaiseExplain(std::string_view name, int64_t value);  // Never lowers.
   const ExplainValue* FindExplain(std::string_view name) const;
   int64_t ExplainInt(std::string_view name) const;            // 0: absent.
   std::string_view ExplainText(std::string_view name) const;  // "": absent.
@@ -130,6 +133,12 @@ class Episodes final : public Persistent {
   // The open episode of that key to which something at `now` would belong;
   // null: none.
   Episode* Find(const EpisodeKey& key, EventTime now);
+  // The same for a key of at most one value, without making an EpisodeKey:
+  // the many observations of an episode that is open. Counts as a touch.
+  Episode* Touch(std::string_view detector, std::string_view kind,
+                 std::string_view value, EventTime now);
+  // Adds to an open episode that Find or Touch gave for `contribution.first`.
+  void Extend(Episode& episode, const Contribution& contribution) const;
   // Opens or extends. `quiet`: of the detector; ignored when daily.
   Episode& Add(const EpisodeKey& key, Nanos quiet,
                const Contribution& contribution);
@@ -150,6 +159,7 @@ class Episodes final : public Persistent {
   std::string KeyBytes(const EpisodeKey& key) const;
   void Close(std::string_view key, Episode& episode, EventTime closed);
   void Emit(Episode& episode, AlertStatus status, EventTime closed);
+  std::string scratch_key_;
 
   Options options_;
   Timers* timers_;

@@ -6,30 +6,45 @@ namespace klaxon {
 
 bool FailureWindow::Add(const Entry& added, Nanos span, size_t entries_max) {
   const Refusal& refusal = added.refusal;
-  for (const Entry& entry : entries_) {
-    if (entry.refusal.request == refusal.request) return false;
+  bool known = false;  // No early exit: so that it is one vector loop.
+  for (size_t i = head_; i < requests_.size(); ++i) {
+    known |= requests_[i] == refusal.request;
   }
-  auto it = entries_.end();  // Almost always the newest.
-  while (it != entries_.begin() && refusal.time < std::prev(it)->refusal.time) {
-    --it;
-  }
-  entries_.insert(it, added);
+  if (known) return false;
+  size_t at = entries_.size();  // Almost always the newest.
+  while (at > head_ && refusal.time < entries_[at - 1].refusal.time) --at;
+  entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(at), added);
+  requests_.insert(requests_.begin() + static_cast<ptrdiff_t>(at),
+                   refusal.request);
   const EventTime newest = entries_.back().refusal.time;
-  auto keep = std::find_if(
-      entries_.begin(), entries_.end(),
-      [&](const Entry& e) { return newest - e.refusal.time <= span; });
-  entries_.erase(entries_.begin(), keep);
-  if (entries_.size() > entries_max) entries_.erase(entries_.begin());
+  size_t drop = size() > entries_max ? 1 : 0;
+  while (newest - entries_[head_ + drop].refusal.time > span) ++drop;
+  DropFront(drop);
   return true;
 }
 
+void FailureWindow::DropFront(size_t count) {
+  head_ += count;
+  if (head_ < 64 && head_ * 2 <= entries_.size()) return;
+  entries_.erase(entries_.begin(),
+                 entries_.begin() + static_cast<ptrdiff_t>(head_));
+  requests_.erase(requests_.begin(),
+                  requests_.begin() + static_cast<ptrdiff_t>(head_));
+  head_ = 0;
+}
+
 void FailureWindow::RemoveSource(uint64_t source) {
+  entries_.erase(entries_.begin(),
+                 entries_.begin() + static_cast<ptrdiff_t>(head_));
+  head_ = 0;
   std::erase_if(entries_, [&](const Entry& e) { return e.source == source; });
+  requests_.clear();
+  for (const Entry& e : entries_) requests_.push_back(e.refusal.request);
 }
 
 size_t FailureWindow::DistinctPaths(size_t stop_at) const {
   std::vector<uint64_t> paths;
-  for (const Entry& entry : entries_) {
+  for (const Entry& entry : entries()) {
     if (std::find(paths.begin(), paths.end(), entry.refusal.path) ==
         paths.end()) {
       paths.push_back(entry.refusal.path);
@@ -41,9 +56,10 @@ size_t FailureWindow::DistinctPaths(size_t stop_at) const {
 
 bool FailureWindow::Steady() const {
   std::vector<Nanos> gaps;
-  for (size_t i = 1; i < entries_.size(); ++i) {
-    if (entries_[i].after_dropped) continue;
-    gaps.push_back(entries_[i].refusal.time - entries_[i - 1].refusal.time);
+  const std::span<const Entry> held = entries();
+  for (size_t i = 1; i < held.size(); ++i) {
+    if (held[i].after_dropped) continue;
+    gaps.push_back(held[i].refusal.time - held[i - 1].refusal.time);
   }
   if (gaps.size() < 2) return true;
   std::sort(gaps.begin(), gaps.end());
@@ -55,8 +71,8 @@ bool FailureWindow::Steady() const {
 }
 
 void FailureWindow::Save(WireWriter* out) const {
-  out->Uint(entries_.size());
-  for (const Entry& entry : entries_) {
+  out->Uint(size());
+  for (const Entry& entry : entries()) {
     out->Int(entry.refusal.time);
     out->Fixed64(entry.refusal.request);
     out->Fixed64(entry.refusal.path);
@@ -67,7 +83,9 @@ void FailureWindow::Save(WireWriter* out) const {
 }
 
 void FailureWindow::Load(WireReader* in) {
+  head_ = 0;
   entries_.clear();
+  requests_.clear();
   for (uint64_t n = in->Count(); n > 0; --n) {
     Entry& entry = entries_.emplace_back();
     entry.refusal.time = in->Int();
@@ -76,6 +94,7 @@ void FailureWindow::Load(WireReader* in) {
     entry.refusal.agent = in->Fixed64();
     entry.source = in->Fixed64();
     entry.after_dropped = in->Bool();
+    requests_.push_back(entry.refusal.request);
   }
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "event/observation.h"
@@ -25,9 +26,11 @@ class FailureWindow {
   // False: this very request is in the window already; nothing changed.
   bool Add(const Entry& entry, Nanos span, size_t entries_max);
   void RemoveSource(uint64_t source);
-  size_t size() const { return entries_.size(); }
-  const std::vector<Entry>& entries() const { return entries_; }
-  EventTime first_time() const { return entries_.front().refusal.time; }
+  size_t size() const { return entries_.size() - head_; }
+  std::span<const Entry> entries() const {
+    return std::span<const Entry>(entries_).subspan(head_);
+  }
+  EventTime first_time() const { return entries_[head_].refusal.time; }
   size_t DistinctPaths(size_t stop_at) const;
   // No gap between neighbours above ten times the median gap. (Where some
   // between two were dropped, they are no neighbours.)
@@ -37,7 +40,12 @@ class FailureWindow {
   void Load(WireReader* in);
 
  private:
+  void DropFront(size_t count);
+
+  // What lies before head_ was dropped; removed now and then, all at once.
+  size_t head_ = 0;
   std::vector<Entry> entries_;
+  std::vector<uint64_t> requests_;  // Of entries_, packed: searched each time.
 };
 
 }  // namespace klaxon

@@ -124,7 +124,7 @@ class UnauthorizedBurst final : public Detector {
   Episode* OpenBurst(FailingClient& client, std::string_view name,
                      EventTime now, JudgeContext& context) {
     if (client.fired == kNoTime) return nullptr;
-    Episode* episode = context.episodes->Find(BurstKey(name), now);
+    Episode* episode = context.episodes->Touch(kName, "burst", name, now);
     if (episode == nullptr) {
       client.fired = kNoTime;
       client.agents.Clear();
@@ -151,7 +151,7 @@ class UnauthorizedBurst final : public Detector {
   void JudgeSpray(const RefusalGroup& group, const std::string& unit,
                   const Refusal& refusal, uint64_t weight,
                   JudgeContext& context);
-  void AddSamples(std::string_view key, Episode& episode);
+  void AddSamples(std::string_view key, EventTime now, Episode& episode);
 
   void OnIdentity(const Judged& judged, JudgeContext& context);
   void JudgeSuccess(const std::string& key, const Judged& judged,
@@ -255,7 +255,7 @@ void UnauthorizedBurst::JudgeBurst(const std::string& key,
                                    const Refusal& refusal, uint64_t weight,
                                    JudgeContext& context) {
   const EventTime now = refusal.time;
-  const bool open = OpenBurst(client, key, now, context) != nullptr;
+  Episode* open = OpenBurst(client, key, now, context);
   const auto size = static_cast<int64_t>(client.window.size());
   if (!open && size < settings_.threshold) return;
   if (open) {
@@ -282,19 +282,31 @@ void UnauthorizedBurst::JudgeBurst(const std::string& key,
                                         : Severity::kMedium;
   c.rule = workload ? "workload" : "burst";
   c.client = group.client;
-  Episode& episode = context.episodes->Add(BurstKey(key), settings_.quiet, c);
-  AddSamples(key, episode);
-  episode.SetExplain("threshold", settings_.threshold);
-  episode.SetExplain("window", FormatDuration(settings_.window));
-  episode.SetExplain("peak", std::max(episode.ExplainInt("peak"), size));
-  episode.SetExplain("distinct_user_agents",
-                     static_cast<int64_t>(client.agents.size()));
-  episode.SetExplain("distinct_paths",
-                     static_cast<int64_t>(client.paths.size()));
+  if (open != nullptr) {
+    context.episodes->Extend(*open, c);
+  } else {
+    open = &context.episodes->Add(BurstKey(key), settings_.quiet, c);
+    open->SetExplain("threshold", settings_.threshold);
+    open->SetExplain("window", FormatDuration(settings_.window));
+  }
+  Episode& episode = *open;
+  AddSamples(key, now, episode);
+  episode.RaiseExplain("peak", size);
+  episode.RaiseExplain("distinct_user_agents",
+                       static_cast<int64_t>(client.agents.size()));
+  episode.RaiseExplain("distinct_paths",
+                       static_cast<int64_t>(client.paths.size()));
   context.episodes->Announce(episode);
 }
 
-void UnauthorizedBurst::AddSamples(std::string_view key, Episode& episode) {
+void UnauthorizedBurst::AddSamples(std::string_view key, EventTime now,
+                                   Episode& episode) {
+  // The first failure of a minute brings its sample.
+  if (episode.evidence.size() == Episode::kEvidenceMax ||
+      (!episode.evidence.empty() &&
+       MinuteOf(episode.evidence.back().time) >= MinuteOf(now))) {
+    return;
+  }
   const RecentSamples* recent = samples_.Find(key);
   if (recent == nullptr) return;
   for (const EventSample& sample : recent->minutes) {
@@ -312,11 +324,12 @@ void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
       static_cast<int64_t>(client.minutes.entries()) < settings_.slow_minutes) {
     return;
   }
-  const EpisodeKey episode_key{
-      kName, "low_and_slow", {{"client", key}}, /*daily=*/true};
-  const bool open = context.episodes->Find(episode_key, time) != nullptr;
+  Episode* open =
+      client.slow_day == DayOf(time)
+          ? context.episodes->Touch(kName, "low_and_slow", key, time)
+          : nullptr;
   const auto minutes = static_cast<int64_t>(client.minutes.DistinctMinutes());
-  if (!open && minutes < settings_.slow_minutes) return;
+  if (open == nullptr && minutes < settings_.slow_minutes) return;
   Contribution c;
   c.start = time;
   c.first = open ? time : client.minutes.first_time();
@@ -326,13 +339,17 @@ void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
   c.rule = "low_and_slow";
   c.client = group.client;
   client.slow_day = DayOf(time);
-  Episode& episode = context.episodes->Add(episode_key, 0, c);
-  AddSamples(key, episode);
-  episode.SetExplain("minutes",
-                     std::max(episode.ExplainInt("minutes"), minutes));
-  episode.SetExplain("threshold_minutes", settings_.slow_minutes);
-  episode.SetExplain("window", FormatDuration(settings_.slow_window));
-  context.episodes->Announce(episode);
+  if (open != nullptr) {
+    context.episodes->Extend(*open, c);
+  } else {
+    open = &context.episodes->Add(
+        {kName, "low_and_slow", {{"client", key}}, /*daily=*/true}, 0, c);
+    open->SetExplain("threshold_minutes", settings_.slow_minutes);
+    open->SetExplain("window", FormatDuration(settings_.slow_window));
+  }
+  AddSamples(key, time, *open);
+  open->RaiseExplain("minutes", minutes);
+  context.episodes->Announce(*open);
 }
 
 void UnauthorizedBurst::JudgeSpray(const RefusalGroup& group,
@@ -347,8 +364,7 @@ void UnauthorizedBurst::JudgeSpray(const RefusalGroup& group,
                             settings_.rotation_percent * clients &&
                         100 * static_cast<int64_t>(state.single_agent) >=
                             settings_.rotation_percent * clients;
-  const EpisodeKey key{kName, "spray", {}, false};
-  const bool open = context.episodes->Find(key, refusal.time) != nullptr;
+  Episode* open = context.episodes->Touch(kName, "spray", "", refusal.time);
   Contribution c;
   c.start = refusal.time;
   c.first = open ? refusal.time : state.first_time;
@@ -356,17 +372,23 @@ void UnauthorizedBurst::JudgeSpray(const RefusalGroup& group,
   c.count = open ? weight : state.failures;
   c.severity = rotation ? Severity::kLow : Severity::kMedium;
   c.rule = "spray";
-  Episode& episode = context.episodes->Add(key, settings_.quiet, c);
-  AddSamples(kAllClients, episode);
-  episode.SetExplain(
-      "looks_like",
-      std::string(episode.severity == Severity::kLow ? "key rotation"
-                                                     : "attack"));
-  episode.SetExplain("distinct_clients",
-                     std::max(episode.ExplainInt("distinct_clients"), clients));
-  episode.SetExplain("threshold_clients", settings_.spray_clients);
-  episode.SetExplain("window", FormatDuration(settings_.spray_window));
-  context.episodes->Announce(episode);
+  if (open != nullptr) {
+    const Severity before = open->severity;
+    context.episodes->Extend(*open, c);
+    if (open->severity != before) {
+      open->SetExplain("looks_like", std::string("attack"));
+    }
+  } else {
+    open =
+        &context.episodes->Add({kName, "spray", {}, false}, settings_.quiet, c);
+    open->SetExplain("looks_like",
+                     std::string(rotation ? "key rotation" : "attack"));
+    open->SetExplain("threshold_clients", settings_.spray_clients);
+    open->SetExplain("window", FormatDuration(settings_.spray_window));
+  }
+  AddSamples(kAllClients, refusal.time, *open);
+  open->RaiseExplain("distinct_clients", clients);
+  context.episodes->Announce(*open);
 }
 
 void UnauthorizedBurst::OnIdentity(const Judged& judged,

@@ -76,12 +76,11 @@ void RefusalGroup::Add(const Refusal& refusal) {
   AddSmallest(&agents, refusal.agent);
   // The usual case: input in time order, a request not seen before. Only the
   // requests kept can be recognised again, as the design allows.
-  for (const Refusal& r : kept) {
-    if (r.request != refusal.request) continue;
-    if (refusal.time < r.time) {
-      kept.push_back(refusal);
-      dropped += Normalize(&kept, keep);
-    }
+  bool known = false;  // No early exit: so that it is one vector loop.
+  for (const Refusal& r : kept) known |= r.request == refusal.request;
+  if (known) {
+    kept.push_back(refusal);
+    dropped += Normalize(&kept, keep);
     return;
   }
   kept.insert(std::upper_bound(kept.begin(), kept.end(), refusal), refusal);
