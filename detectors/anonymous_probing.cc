@@ -14,7 +14,8 @@ constexpr std::string_view kName = "anonymous-probing";
 struct Prober {
   FailureWindow window;
   EventSample sample;  // Earliest of the minute of the newest refusal.
-  bool fired = false;  // There may be an open episode.
+  // There may be an open episode: it can outlive what is kept here.
+  bool fired = true;
   void Save(WireWriter* out) const {
     window.Save(out);
     PutSample(sample, out);
@@ -93,8 +94,7 @@ class AnonymousProbing final : public Detector {
       return;
     }
     const auto size = static_cast<int64_t>(prober.window.size());
-    const auto paths = static_cast<int64_t>(prober.window.DistinctPaths(
-        static_cast<size_t>(std::max<int64_t>(threshold_paths_, 20))));
+    const auto paths = static_cast<int64_t>(prober.window.DistinctPaths());
     Episode* open = prober.fired ? context.episodes->Touch(kName, "probing",
                                                            group.client, now)
                                  : nullptr;

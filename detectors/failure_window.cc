@@ -42,16 +42,12 @@ void FailureWindow::RemoveSource(uint64_t source) {
   for (const Entry& e : entries_) requests_.push_back(e.refusal.request);
 }
 
-size_t FailureWindow::DistinctPaths(size_t stop_at) const {
+size_t FailureWindow::DistinctPaths() const {
   std::vector<uint64_t> paths;
-  for (const Entry& entry : entries()) {
-    if (std::find(paths.begin(), paths.end(), entry.refusal.path) ==
-        paths.end()) {
-      paths.push_back(entry.refusal.path);
-      if (paths.size() >= stop_at) break;
-    }
-  }
-  return paths.size();
+  for (const Entry& entry : entries()) paths.push_back(entry.refusal.path);
+  std::sort(paths.begin(), paths.end());
+  return static_cast<size_t>(std::unique(paths.begin(), paths.end()) -
+                             paths.begin());
 }
 
 bool FailureWindow::Steady() const {

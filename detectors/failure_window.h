@@ -31,7 +31,7 @@ class FailureWindow {
     return std::span<const Entry>(entries_).subspan(head_);
   }
   EventTime first_time() const { return entries_[head_].refusal.time; }
-  size_t DistinctPaths(size_t stop_at) const;
+  size_t DistinctPaths() const;
   // No gap between neighbours above ten times the median gap. (Where some
   // between two were dropped, they are no neighbours.)
   bool Steady() const;

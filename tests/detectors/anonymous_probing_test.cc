@@ -45,6 +45,14 @@ TEST(AnonymousProbing, MediumFromAHundredInAMinute) {
             Words({"probing:medium:130"}));
 }
 
+// The episode outlives the window, and what is kept of its client.
+TEST(AnonymousProbing, GoesOnForTenMinutesOfQuiet) {
+  Lines lines;
+  lines.Repeat(10, 0, kSecond, Denied());
+  lines.Add(Denied().At(9 * kSecond + 10 * kMinute));
+  EXPECT_EQ(lines.Verdicts(kName), Words({"probing:low:11"}));
+}
+
 TEST(AnonymousProbing, InnocentLookAlikes) {
   AuditLine admitted = Denied().Allow();
   EXPECT_EQ(Lines().Repeat(20, 0, kSecond, admitted).Verdicts(kName), Words());
