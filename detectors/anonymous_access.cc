@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "detectors/shell_quote.h"
 #include "event/path.h"
 
 namespace klaxon {
@@ -63,24 +64,18 @@ std::string TakeWord(std::string_view* rest) {
   return word;
 }
 
-// For a shell command: event text is never trusted to be a plain word.
-std::string ShellQuote(std::string_view text) {
-  const bool plain =
-      !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-               (c >= '0' && c <= '9') || c == '-' || c == '.' || c == ':' ||
-               c == '_';
-      });
-  if (plain) return std::string(text);
-  std::string quoted = "'";
-  for (char c : text) {
-    if (c == '\'') {
-      quoted += "'\\''";
-    } else {
-      quoted += c;
-    }
+// The command that takes the binding away. Empty: none can be made of it.
+std::string TakeAway(std::string_view kind, std::string_view binding) {
+  if (kind == "ClusterRoleBinding") {
+    const auto name = ShellQuote(binding);
+    return name ? "kubectl delete clusterrolebinding -- " + *name : "";
   }
-  return quoted + "'";
+  const size_t slash = binding.find('/');
+  if (kind != "RoleBinding" || slash == std::string_view::npos) return "";
+  const auto name = ShellQuote(binding.substr(0, slash));
+  const auto ns = ShellQuote(binding.substr(slash + 1));
+  if (!name || !ns) return "";
+  return "kubectl delete rolebinding --namespace=" + *ns + " -- " + *name;
 }
 
 struct DayKeys {
@@ -208,26 +203,19 @@ AlertText AnonymousAccess::Describe(const Episode& episode) const {
         "no node it is reconnaissance.";
     return text;
   }
-  if (binding.empty()) {
+  const std::string command = TakeAway(kind, binding);
+  if (!binding.empty()) {
+    text.summary += fmt::format(" {} {} grants {} to {}.", kind, binding,
+                                episode.ExplainText("role"),
+                                episode.ExplainText("subject"));
+  }
+  if (command.empty()) {
     text.remediation.push_back(
         "Find what grants it: kubectl get clusterrolebindings,rolebindings -A "
         "-o wide | grep -E 'system:(anonymous|unauthenticated)'");
     return text;
   }
-  text.summary +=
-      fmt::format(" {} {} grants {} to {}.", kind, binding,
-                  episode.ExplainText("role"), episode.ExplainText("subject"));
-  const size_t slash = binding.find('/');
-  if (kind == "RoleBinding" && slash != std::string::npos) {
-    text.remediation.push_back(
-        fmt::format("Take it away: kubectl -n {} delete rolebinding {}",
-                    ShellQuote(binding.substr(slash + 1)),
-                    ShellQuote(binding.substr(0, slash))));
-  } else {
-    text.remediation.push_back(
-        fmt::format("Take it away: kubectl delete clusterrolebinding {}",
-                    ShellQuote(binding)));
-  }
+  text.remediation.push_back("Take it away: " + command);
   text.remediation.push_back(
       "Then find who made the binding, and what this client did besides.");
   return text;

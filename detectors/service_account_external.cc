@@ -4,11 +4,14 @@
 
 #include <algorithm>
 
+#include "detectors/shell_quote.h"
+
 namespace klaxon {
 namespace {
 
 constexpr std::string_view kName = "service-account-external";
-// Held observations of one address beyond this are judged at once.
+// Held observations beyond this, of all addresses together, are judged at once
+// (bounded memory: whoever makes so many has valid tokens and is outside).
 constexpr size_t kHeldMax = 10'000;
 
 // A user agent that a workload does not have: somebody types.
@@ -289,14 +292,16 @@ AlertText ServiceAccountExternal::Describe(const Episode& episode) const {
       "{} request(s) with the token of a service account from an address that "
       "is not the cluster's; {}.",
       count, episode.ExplainText("let_in") == "yes" ? "let in" : "all denied");
-  const size_t slash = account.find('/');
+  const auto ns = ShellQuote(account.substr(0, account.find('/')));
   text.remediation = {
-      fmt::format("Revoke the token: delete the pod it is bound to, or for a "
-                  "legacy token its Secret (kubectl -n {} get "
-                  "pods,secrets).",
-                  account.substr(0, slash)),
+      "Revoke the token: delete the pod it is bound to, or for a legacy token "
+      "its Secret.",
       "If this is an integration of yours, allow it for a time: detectors: "
       "{service-account-external: {allow: [{account, cidr, until}]}}."};
+  if (ns) {
+    text.remediation.insert(text.remediation.begin() + 1,
+                            "kubectl get pods,secrets --namespace=" + *ns);
+  }
   return text;
 }
 

@@ -25,26 +25,47 @@ std::string PrefixOf(const std::string& client) {
 }
 
 // The earliest failure of each of the last minutes, for evidence of a window
-// that reaches back.
+// that reaches back. Encoded: a flood of clients leaves one each.
 struct RecentSamples {
-  std::vector<EventSample> minutes;  // By time.
+  struct Minute {
+    EventTime time = kNoTime;  // Of the sample.
+    uint64_t order = 0;
+    std::string bytes;
+  };
+  std::vector<Minute> minutes;  // By time.
   void Add(const EventSample& sample, size_t keep) {
-    for (EventSample& held : minutes) {
+    Minute* at = nullptr;
+    for (Minute& held : minutes) {
       if (MinuteOf(held.time) != MinuteOf(sample.time)) continue;
-      if (sample.Before(held)) held = sample;
-      return;
+      if (std::pair(held.time, held.order) <=
+          std::pair(sample.time, sample.order)) {
+        return;
+      }
+      at = &held;
     }
-    minutes.push_back(sample);
-    if (minutes.size() > keep) minutes.erase(minutes.begin());
+    if (at == nullptr) {
+      if (minutes.size() >= keep) minutes.erase(minutes.begin());
+      at = &minutes.emplace_back();
+    }
+    at->time = sample.time;
+    at->order = sample.order;
+    at->bytes.clear();
+    WireWriter w(&at->bytes);
+    PutSample(sample, &w);
+    at->bytes.shrink_to_fit();
   }
   void Save(WireWriter* out) const {
     out->Uint(minutes.size());
-    for (const EventSample& sample : minutes) PutSample(sample, out);
+    for (const Minute& minute : minutes) out->Text(minute.bytes);
   }
   void Load(WireReader* in) {
     minutes.clear();
     for (uint64_t n = in->Count(); n > 0; --n) {
-      GetSample(in, &minutes.emplace_back());
+      const std::string_view bytes = in->Text();
+      WireReader r(bytes);
+      EventSample sample;
+      GetSample(&r, &sample);
+      minutes.push_back({sample.time, sample.order, std::string(bytes)});
     }
   }
 };
@@ -309,11 +330,13 @@ void UnauthorizedBurst::AddSamples(std::string_view key, EventTime now,
   }
   const RecentSamples* recent = samples_.Find(key);
   if (recent == nullptr) return;
-  for (const EventSample& sample : recent->minutes) {
+  for (const RecentSamples::Minute& minute : recent->minutes) {
     // Of an earlier minute than the episode's first: not of its window.
-    if (MinuteOf(sample.time) >= MinuteOf(episode.first_seen)) {
-      episode.AddEvidence(sample);
-    }
+    if (MinuteOf(minute.time) < MinuteOf(episode.first_seen)) continue;
+    WireReader r(minute.bytes);
+    EventSample sample;
+    GetSample(&r, &sample);
+    episode.AddEvidence(sample);
   }
 }
 

@@ -98,6 +98,16 @@ Utf8Unit NextCharacter(std::string_view text) {
   return {size, true};
 }
 
+// U+2028, U+2029 and the marks that turn the direction of text (U+202A–U+202E,
+// U+2066–U+2069): a terminal or viewer would act upon them.
+// REQUIRES: a whole character of three bytes that begins with 0xe2.
+bool IsLineOrDirectionMark(std::string_view text) {
+  const auto second = static_cast<uint8_t>(text[1]);
+  const auto third = static_cast<uint8_t>(text[2]);
+  return (second == 0x80 && third >= 0xa8 && third <= 0xae) ||
+         (second == 0x81 && third >= 0xa6 && third <= 0xa9);
+}
+
 // Appends the character at the front of `text`, which is not plain; returns
 // its bytes.
 size_t AppendSpecial(std::string_view text, std::string* out) {
@@ -111,6 +121,14 @@ size_t AppendSpecial(std::string_view text, std::string* out) {
     out->append("\xef\xbf\xbd");
   } else if (c == 0xc2 && static_cast<uint8_t>(text[1]) < 0xa0) {
     AppendEscape(static_cast<uint8_t>(text[1]), out);  // C1: U+0080–U+009F.
+  } else if (c == 0xe2 && IsLineOrDirectionMark(text)) {
+    const auto low =
+        static_cast<uint8_t>((static_cast<uint8_t>(text[1]) & 3) << 6 |
+                             (static_cast<uint8_t>(text[2]) & 63));
+    constexpr char kHex[] = "0123456789abcdef";
+    out->append("\\u20");
+    out->push_back(kHex[low >> 4]);
+    out->push_back(kHex[low & 15]);
   } else {
     out->append(text.substr(0, unit.size));
   }

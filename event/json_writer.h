@@ -1,9 +1,9 @@
 // The one place where JSON is written: canonical, so equal values give equal
 // bytes. Compact; strings escaped as RFC 8259 demands and no more (", \,
-// C0 as \b \f \n \r \t or \u00xx), DEL and C1 as \u00xx so that a terminal
-// that prints a line of it is safe; invalid UTF-8 becomes U+FFFD, one per
-// maximal ill-formed sequence; integers only. Keys are written in the order of
-// the calls: callers keep them in one order.
+// C0 as \b \f \n \r \t or \u00xx), DEL, C1, U+2028/9 and bidirectional marks as
+// \uxxxx so that a terminal that prints a line of it is safe; invalid UTF-8
+// becomes U+FFFD, one per maximal ill-formed sequence; integers only. Keys are
+// written in the order of the calls: callers keep them in one order.
 //
 //   JsonWriter json(&out);
 //   json.BeginObject();

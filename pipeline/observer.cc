@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 namespace klaxon {
 namespace {
@@ -13,6 +14,9 @@ namespace {
 // out anew (an attacker can make as many as requests).
 constexpr size_t kIdentitiesMax = 16384;
 constexpr size_t kClustersMax = 1024;
+// Sightings, refusal groups and deeds held before they should be taken: a few
+// minutes of a busy cluster, so that parts are merged here and not later.
+constexpr size_t kObservationsMax = 16 << 10;
 
 constexpr size_t kSampleAuditIdMax = 128;
 constexpr size_t kSampleVerbMax = 32;
@@ -45,35 +49,97 @@ std::string Capped(std::string_view text) {
   return capped;
 }
 
-// Masks the values of query parameters that carry credentials.
-std::string MaskedUri(std::string_view uri) {
-  const size_t query = uri.find('?');
-  if (query == std::string_view::npos) {
-    return std::string(uri.substr(0, kSampleUriMax));
-  }
-  std::string out(uri.substr(0, query + 1));
-  std::string_view rest = uri.substr(query + 1);
+// Parameters of the Kubernetes API whose values say what was asked for and are
+// never a credential. Everything else in a query is masked.
+bool ShowsValue(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"allowWatchBookmarks",
+                                                "command",
+                                                "container",
+                                                "dryRun",
+                                                "exclude",
+                                                "fieldManager",
+                                                "fieldSelector",
+                                                "fieldValidation",
+                                                "follow",
+                                                "force",
+                                                "labelSelector",
+                                                "limit",
+                                                "orphanDependents",
+                                                "ports",
+                                                "pretty",
+                                                "previous",
+                                                "propagationPolicy",
+                                                "resourceVersion",
+                                                "resourceVersionMatch",
+                                                "sendInitialEvents",
+                                                "sinceSeconds",
+                                                "stderr",
+                                                "stdin",
+                                                "stdout",
+                                                "tailLines",
+                                                "timeout",
+                                                "timeoutSeconds",
+                                                "timestamps",
+                                                "tty",
+                                                "verbose",
+                                                "watch"};
+  return std::find(std::begin(kNames), std::end(kNames), name) !=
+         std::end(kNames);
+}
+
+// JSON Web Tokens wherever they stand: their head is base64 of '{"'.
+std::string WithoutTokens(std::string_view text) {
+  constexpr size_t kTokenMin = 16;
+  std::string out;
   while (true) {
+    const size_t at = std::min(text.find("eyJ"), text.size());
+    out += text.substr(0, at);
+    text.remove_prefix(at);
+    if (text.empty()) return out;
+    size_t end = 0;
+    while (end < text.size() &&
+           (std::isalnum(static_cast<unsigned char>(text[end])) != 0 ||
+            text[end] == '-' || text[end] == '_' || text[end] == '.' ||
+            text[end] == '=')) {
+      ++end;
+    }
+    if (end >= kTokenMin) {
+      out += "REDACTED";
+    } else {
+      out += text.substr(0, end);
+    }
+    text.remove_prefix(end);
+  }
+}
+
+// A URI to show: no fragment, values of known parameters only, no tokens.
+std::string MaskedUri(std::string_view uri) {
+  uri = uri.substr(0, 4 * kSampleUriMax);  // More would be cut off anyway.
+  uri = uri.substr(0, uri.find('#'));
+  const size_t query = uri.find('?');
+  std::string_view path = uri.substr(0, query);
+  // "/proxy/token=…": a value in a path is nobody's resource name.
+  const size_t value = path.find('=');
+  std::string out(path.substr(0, value));
+  if (value != std::string_view::npos) out += "=REDACTED";
+  std::string_view rest =
+      query == std::string_view::npos ? "" : uri.substr(query + 1);
+  for (char separator = '?'; !rest.empty(); separator = '&') {
     const size_t end = std::min(rest.find('&'), rest.size());
     const std::string_view part = rest.substr(0, end);
     const size_t equals = std::min(part.find('='), part.size());
-    std::string name(part.substr(0, equals));
-    std::transform(name.begin(), name.end(), name.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    });
-    const bool secret = name.find("token") != std::string::npos ||
-                        name.find("password") != std::string::npos ||
-                        name.find("secret") != std::string::npos;
-    if (secret && equals < part.size()) {
-      out += part.substr(0, equals);
-      out += "=REDACTED";
-    } else {
+    out += separator;
+    if (ShowsValue(part.substr(0, equals))) {
       out += part;
+    } else {
+      out += part.substr(
+          0, std::min<size_t>(part.substr(0, equals).find_first_of(";?%"),
+                              std::min<size_t>(equals, 64)));
+      out += "=REDACTED";
     }
-    if (end == rest.size() || out.size() > kSampleUriMax) break;
-    out += '&';
-    rest.remove_prefix(end + 1);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
   }
+  out = WithoutTokens(out);
   if (out.size() > kSampleUriMax) out.resize(kSampleUriMax);
   return out;
 }
@@ -202,6 +268,10 @@ std::string LegacyCredential(const EventView& event) {
 
 }  // namespace
 
+bool Observer::full() const {
+  return size() >= kObservationsMax || clusters_.size() > kClustersMax;
+}
+
 EventSample MakeSample(const EventView& event) {
   EventSample sample;
   sample.time = event.time();
@@ -211,7 +281,7 @@ EventSample MakeSample(const EventView& event) {
   sample.verb = event.verb.substr(0, kSampleVerbMax);
   sample.uri = MaskedUri(event.request_uri);
   sample.user = event.user.username.substr(0, kSampleTextMax);
-  sample.user_agent = event.user_agent.substr(0, kSampleTextMax);
+  sample.user_agent = WithoutTokens(event.user_agent.substr(0, kSampleTextMax));
   // The last ones: the first may be anything the client wrote.
   const size_t skip = event.source_ips.size() > kSampleIpsMax
                           ? event.source_ips.size() - kSampleIpsMax
@@ -347,8 +417,6 @@ Observer::Cluster* Observer::ClusterFor(std::string_view name) {
   }
   auto it = clusters_.find(Absl(name));
   if (it == clusters_.end()) {
-    // Names may come out of the stream: past the limit, the default's.
-    if (clusters_.size() >= kClustersMax) name = config_.default_cluster;
     auto cluster = std::make_unique<Cluster>();
     cluster->name = name;
     cluster->config = &config_.For(name);
@@ -635,6 +703,13 @@ Observations Observer::Take() {
     cluster->fact.minute = MinuteOf(cluster->fact.first_event);
     taken.facts.push_back(cluster->fact);
     cluster->fact = Fact();
+  }
+  // Names may come out of the stream: past the limit all are made anew.
+  if (clusters_.size() > kClustersMax) {
+    clusters_.clear();
+    last_cluster_ = nullptr;
+    deed_cluster_ = nullptr;
+    identities_ = 0;
   }
   sightings_.clear();
   groups_.clear();

@@ -38,6 +38,8 @@ class Observer final : private DeedWriter {
   size_t size() const {
     return sightings_.size() + groups_.size() + deeds_.size();
   }
+  // Time to Take.
+  bool full() const;
   Observations Take();
   // A number for each event of a long-running request since the last call: the
   // two stages of one request differ in the lowest bit alone.

@@ -15,10 +15,6 @@
 namespace klaxon {
 namespace {
 
-// Sightings, refusal groups and deeds a worker holds before it hands them on:
-// a few minutes of a busy cluster, so that parts are merged here and not later.
-constexpr size_t kObservationsMax = 16 << 10;
-
 // What one worker found in one batch, for messages in input order.
 struct BatchResult {
   struct Quarantined {
@@ -38,6 +34,7 @@ struct BatchResult {
   uint64_t lines = 0;
   uint64_t events = 0;
   uint64_t skipped = 0;
+  uint64_t outside = 0;  // Events that were read, but not asked for.
   std::vector<Quarantined> quarantined;
 };
 
@@ -133,7 +130,7 @@ class Scan {
   uint64_t input_lines_ = 0;  // Before the next batch, in its input.
   uint64_t input_events_ = 0;
   uint64_t input_bytes_ = 0;
-  uint64_t input_skipped_ = 0;
+  uint64_t input_quarantined_ = 0;
   absl::Status status_;
 };
 
@@ -191,9 +188,7 @@ void Scan::Work() {
   while (ReadBatch(worker)) {
     BatchResult result;
     DecodeBatch(worker, &result);
-    if (worker.observer.size() >= kObservationsMax) {
-      HandOn(worker.observer);
-    }
+    if (worker.observer.full()) HandOn(worker.observer);
     Deliver(worker.batch.sequence, std::move(result));
   }
   HandOn(worker.observer);
@@ -246,7 +241,7 @@ void Scan::DecodeBatch(Worker& worker, BatchResult* result) {
   const auto on_event = [&](const EventView& event) {
     const EventTime time = event.time();
     if (time < options_.since || time >= options_.until) {
-      ++result->skipped;
+      ++result->outside;
       return;
     }
     ++result->events;
@@ -296,7 +291,7 @@ void Scan::Deliver(uint64_t sequence, BatchResult&& result) {
 void Scan::Report(const BatchResult& result) {
   if (result.first_of_input) {
     ++summary_.inputs;
-    input_lines_ = input_events_ = input_bytes_ = input_skipped_ = 0;
+    input_lines_ = input_events_ = input_bytes_ = input_quarantined_ = 0;
   }
   for (const BatchResult::Quarantined& q : result.quarantined) {
     ++summary_.quarantined;
@@ -315,14 +310,20 @@ void Scan::Report(const BatchResult& result) {
   summary_.bytes += result.input_bytes;
   summary_.lines += result.lines;
   summary_.events += result.events;
-  summary_.skipped += result.skipped;
+  summary_.skipped += result.skipped + result.outside;
   input_lines_ += result.lines;
-  input_events_ += result.events;
+  input_events_ += result.events + result.outside;
   input_bytes_ += result.input_bytes;
-  input_skipped_ += result.skipped;
-  if (result.last_of_input && input_bytes_ > 0 && input_events_ == 0 &&
-      input_skipped_ == 0) {
+  input_quarantined_ += result.quarantined.size();
+  if (!result.last_of_input) return;
+  if (input_events_ == 0 && input_quarantined_ > 0) {
     ++summary_.unreadable_inputs;
+  }
+  if (input_bytes_ == 0 && callbacks_.on_problem) {
+    callbacks_.on_problem({inputs_[result.begin.input].path, 0,
+                           "is empty; is audit logging on, and was the log "
+                           "rotated away?",
+                           /*lost=*/false});
   }
 }
 

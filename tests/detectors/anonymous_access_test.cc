@@ -114,7 +114,24 @@ TEST(AnonymousAccess, NamesTheBindingAndHowToTakeItAway) {
           .Alerts();
   ASSERT_EQ(alerts.size(), 1u);
   EXPECT_EQ(alerts[0].remediation[0],
-            "Take it away: kubectl -n shop delete rolebinding 'open; rm'");
+            "Take it away: kubectl delete rolebinding --namespace=shop -- "
+            "'open; rm'");
+}
+
+TEST(AnonymousAccess, NoCommandDoesMoreThanItSays) {
+  const auto command = [](const std::string& binding) {
+    return Lines()
+        .Add(Request().Resource("pods").Allow("RBAC: allowed by " + binding +
+                                              " of Role \"r\" to Group \"g\""))
+        .Alerts()[0]
+        .remediation[0];
+  };
+  EXPECT_EQ(command("ClusterRoleBinding \"--all\""),
+            "Take it away: kubectl delete clusterrolebinding -- --all");
+  // No namespace, or bytes that a terminal would act upon: no command.
+  EXPECT_TRUE(command("RoleBinding \"x\"").starts_with("Find what grants"));
+  EXPECT_TRUE(
+      command("ClusterRoleBinding \"a\nid\"").starts_with("Find what grants"));
 }
 
 }  // namespace

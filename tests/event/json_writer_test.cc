@@ -154,5 +154,11 @@ TEST(JsonWriter, PutsCommasWhereTheyBelong) {
             R"("o":{"q\"":""},"z":""})");
 }
 
+TEST(JsonWriter, EscapesWhatATerminalWouldActUpon) {
+  std::string out;
+  AppendJsonString("a\u009b\u2028\u202e\u2066b\u2030\x7f", &out);
+  EXPECT_EQ(out, "\"a\\u009b\\u2028\\u202e\\u2066b\xe2\x80\xb0\\u007f\"");
+}
+
 }  // namespace
 }  // namespace klaxon

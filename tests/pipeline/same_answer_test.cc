@@ -417,5 +417,63 @@ TEST(SameAnswer, AnySourcesRestartsAndSnapshots) {
   }
 }
 
+// More clusters than an observer remembers at once are still themselves.
+TEST(SameAnswer, ThousandsOfClusters) {
+  const EngineConfig config;
+  Decoder decoder;
+  Observer observer(config);
+  Verdict verdict(config);
+  for (int c = 0; c < 1500; ++c) {
+    for (int i = 0; i < 10; ++i) {
+      const std::string line =
+          AuditLine().Failed().From("203.0.113.7").At(i * kSecond).Json();
+      std::string padded = line;
+      padded.append(kDecodePadding, '\0');
+      decoder.DecodeLine(std::string_view(padded).substr(0, line.size()),
+                         [&](const EventView& event) {
+                           observer.Observe(event, fmt::format("c{}", c));
+                         });
+    }
+    if (observer.full()) ASSERT_TRUE(verdict.Add(observer.Take()).ok());
+  }
+  ASSERT_TRUE(verdict.Add(observer.Take()).ok());
+  std::set<std::string> clusters;
+  ASSERT_TRUE(verdict
+                  .Conclude([&](const Alert& alert) {
+                    EXPECT_EQ(alert.count, 10u);
+                    clusters.insert(alert.cluster);
+                  })
+                  .ok());
+  EXPECT_EQ(clusters.size(), 1500u);
+}
+
+// Whatever stands in a URI or agent, no credential is shown.
+TEST(MakeSample, ShowsNoCredential) {
+  const char* uris[] = {
+      "/api/v1/pods?limit=5&token=s3cr3t&watch=true",
+      "/x?%74oken=s3cr3t",
+      "/x?x=y?token=s3cr3t",
+      "/x?a=1;token=s3cr3t",
+      "/x#token=s3cr3t",
+      "/proxy/token=s3cr3t",
+      "/x?code=s3cr3t",
+      "/x?url=http%3A%2F%2Fh%3Ftoken%3Ds3cr3t",
+      "/x?api_key=s3cr3t&",
+      "/eyJhbGciOiJSUzI1NiIsImtpZCI6InMzY3IzdCJ9.s3cr3t.s3cr3t"};
+  for (const char* uri : uris) {
+    EventView event;
+    event.request_uri = uri;
+    event.user_agent = "a eyJhbGciOiJSUzI1NiJ9.s3cr3t.s3cr3t b";
+    event.stage_time = 0;
+    const EventSample sample = MakeSample(event);
+    EXPECT_EQ(sample.uri.find("s3cr3t"), std::string::npos) << sample.uri;
+    EXPECT_EQ(sample.user_agent, "a REDACTED b");
+  }
+  EventView event;
+  event.request_uri = uris[0];
+  EXPECT_EQ(MakeSample(event).uri,
+            "/api/v1/pods?limit=5&token=REDACTED&watch=true");
+}
+
 }  // namespace
 }  // namespace klaxon
