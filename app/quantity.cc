@@ -1,5 +1,7 @@
 #include "app/quantity.h"
 
+#include <cmath>
+
 #include "fmt/format.h"
 
 namespace klaxon {
@@ -38,7 +40,7 @@ std::string FormatCount(uint64_t count) {
 }
 
 std::string FormatClock(double seconds) {
-  auto whole = static_cast<uint64_t>(seconds + 0.5);
+  auto whole = static_cast<uint64_t>(std::llround(seconds));
   uint64_t hours = whole / 3600;
   uint64_t minutes = whole / 60 % 60;
   if (hours > 0) {

@@ -84,8 +84,9 @@ CertificateInfo Describe(X509* certificate) {
     const int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
     std::string value = ToUtf8(X509_NAME_ENTRY_get_data(entry));
     // Of several names the last counts, as in Go's crypto/x509.
-    if (nid == NID_commonName) info.common_name = std::move(value);
-    if (nid == NID_organizationName) {
+    if (nid == NID_commonName) {
+      info.common_name = std::move(value);
+    } else if (nid == NID_organizationName) {
       info.organizations.push_back(std::move(value));
     }
   }
@@ -140,7 +141,7 @@ std::optional<std::string> DecodeBase64(const std::string& text) {
       EVP_DecodeFinal(context.get(), out + size, &tail) != 1) {
     return std::nullopt;
   }
-  bytes.resize(static_cast<size_t>(size + tail));
+  bytes.resize(static_cast<size_t>(size) + static_cast<size_t>(tail));
   return bytes;
 }
 

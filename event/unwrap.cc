@@ -264,7 +264,7 @@ std::optional<CriLine> ParseCri(std::string_view line) {
     return std::nullopt;
   }
   const size_t time_end = line.find(' ');
-  if (time_end == line.npos || time_end > 40) return std::nullopt;
+  if (time_end > 40) return std::nullopt;  // npos too.
   std::string_view rest = line.substr(time_end + 1);
   CriLine cri;
   cri.is_stderr = StartsWith(rest, "stderr ");
