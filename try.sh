@@ -12,7 +12,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$root/.ci/packages.sh"
 
 build() {
-  cd "$root" && cmake --preset release &&
+  # Neither tests nor benchmarks: they want packages of their own.
+  cd "$root" &&
+    cmake --preset release -DKLAXON_TESTS=OFF -DKLAXON_BENCH=OFF &&
     cmake --build --preset release --target klaxon
 }
 

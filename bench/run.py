@@ -276,7 +276,7 @@ class Bench:
 
 
 def build():
-    for command in (["cmake", "--preset", "release"],
+    for command in (["cmake", "--preset", "release", "-DKLAXON_BENCH=ON"],
                     ["cmake", "--build", "--preset", "release", "--target", "klaxon",
                      "klaxon-generate", "klaxon-inflate-only"]):
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE,
