@@ -117,6 +117,7 @@ void AlertOutput::Deliver(Target* target) {
 void AlertOutput::Fail(Target* target, const absl::Status& status) {
   failed_ = true;
   target->dead = true;
+  std::erase(files_, target->config.path);  // It was not written.
   target->pending.clear();
   std::string reason(status.message().data(), status.message().size());
   console_->Log(LogLevel::kError,

@@ -349,6 +349,19 @@ class Sinks(KlaxonTest):
         result = self.scan("-c", "k.yaml", log, "--output", "ndjson")
         self.assertEqual(len(result.alerts), 1)
 
+    def test_nothing_read_is_1_blank_lines_or_not(self):
+        line = '10.0.0.1 - - [02/Jan/2026:03:04:05 +0000] "GET / HTTP/1.1" 200 1\n'
+        for name, text in (("a", line), ("b", line + "\n"), ("c", "\n" + line)):
+            self.write(name, text)
+            self.assertEqual(self.scan(name).code, 1, name)
+
+    def test_an_empty_file_is_said(self):
+        self.write("empty.log", "")
+        result = self.scan("empty.log")
+        self.assertEqual(result.code, 0)
+        self.assertIn("empty.log", result.err)
+        self.assertIn("is empty", result.err)
+
     def test_a_sink_that_cannot_be_reached_is_1_and_the_others_go_on(self):
         log = self.write("a.log", burst())
         self.write("k.yaml", "sinks: [{file: {path: no/such/folder/a}}, "
@@ -356,6 +369,7 @@ class Sinks(KlaxonTest):
         result = self.scan("-c", "k.yaml", log)
         self.assertEqual((result.code, len(result.alerts)), (1, 1))
         self.assertIn("sink file: no/such/folder/a", result.err)
+        self.assertNotIn("written", result.err)
 
     def test_sinks_filter_by_detector_and_cluster(self):
         log = self.write("a.log", burst() + [anonymous_read(100)])
