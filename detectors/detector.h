@@ -44,8 +44,6 @@ struct Judged {
   const Refusal* refusal = nullptr;
   bool first_of_group = false;
   size_t rest_begin = 0;
-  // kTotal: the part came after an earlier total of that key and minute.
-  bool incremental = false;
 
   bool Has(SightingFlag flag) const {
     const Span& span = sighting->flag(flag);
@@ -58,7 +56,6 @@ struct JudgeContext {
   const Knowledge* knowledge = nullptr;
   Timers* timers = nullptr;
   uint32_t owner = 0;  // Of this detector's timers.
-  uint64_t keys_max = 0;
 };
 
 // Where Observe leaves what it saw.

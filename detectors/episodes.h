@@ -150,7 +150,7 @@ class Episodes final : public Persistent {
   // End of input: emits what is still open, firing.
   void Finish();
 
-  uint64_t evicted() const { return open_.evicted(); }
+  uint64_t evicted() const override { return open_.evicted(); }
   std::string_view name() const override { return "episodes"; }
   void Save(WireWriter* out) const override;
   bool Load(WireReader* in) override;

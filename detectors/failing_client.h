@@ -102,7 +102,7 @@ class Spray final : public Persistent {
   // `unit`: the address, an IPv6 one's /64.
   State Add(std::string_view unit, bool internal, uint64_t agent,
             EventTime time, uint64_t count);
-  uint64_t evicted() const { return units_.evicted(); }
+  uint64_t evicted() const override { return units_.evicted(); }
 
   std::string_view name() const override { return "unauthorized-burst/spray"; }
   void Save(WireWriter* out) const override;

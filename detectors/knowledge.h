@@ -31,7 +31,6 @@ class Knowledge {
   EventTime OwnEgressSince(std::string_view client, EventTime now) const;
 
   std::span<Persistent* const> state() { return state_; }
-  uint64_t evicted() const { return egress_.evicted(); }
 
  private:
   struct Node {

@@ -1,6 +1,7 @@
 // State that a snapshot holds. One thread (the judge's).
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "event/wire.h"
@@ -15,6 +16,8 @@ class Persistent {
   virtual void Save(WireWriter* out) const = 0;
   // Replaces all state. False: damaged, or of another version.
   virtual bool Load(WireReader* in) = 0;
+  // Keys given up for want of room, ever.
+  virtual uint64_t evicted() const { return 0; }
 };
 
 }  // namespace klaxon

@@ -42,7 +42,7 @@ class TableBase : public Persistent {
   explicit TableBase(TableOptions options) : options_(options) {}
   std::string_view name() const override { return options_.name; }
   virtual size_t size() const = 0;
-  uint64_t evicted() const { return evicted_; }
+  uint64_t evicted() const override { return evicted_; }
 
  protected:
   TableOptions options_;

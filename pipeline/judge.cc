@@ -20,8 +20,7 @@ class Judge::ClusterJudge {
  public:
   ClusterJudge(const std::string& name, const EngineConfig& config,
                const Judge::Options& options)
-      : keys_max_(config.keys_max),
-        knowledge_(config.keys_max),
+      : knowledge_(config.keys_max),
         deeds_({.name = "deeds",
                 .keys_max = config.keys_max,
                 .expiry = 24 * kHour}),
@@ -95,12 +94,8 @@ class Judge::ClusterJudge {
   }
 
   uint64_t evicted() const {
-    uint64_t evicted = episodes_.evicted();
-    for (const Persistent* part : Parts()) {
-      if (auto* table = dynamic_cast<const TableBase*>(part)) {
-        evicted += table->evicted();
-      }
-    }
+    uint64_t evicted = 0;
+    for (const Persistent* part : Parts()) evicted += part->evicted();
     return evicted;
   }
 
@@ -121,7 +116,7 @@ class Judge::ClusterJudge {
   }
 
   JudgeContext ContextOf(uint32_t index) {
-    return {&episodes_, &knowledge_, &timers_, index + 1, keys_max_};
+    return {&episodes_, &knowledge_, &timers_, index + 1};
   }
 
   const Detector& Find(const Episode& episode) const {
@@ -166,7 +161,6 @@ class Judge::ClusterJudge {
     return parts;
   }
 
-  const uint64_t keys_max_;
   Timers timers_;
   Knowledge knowledge_;
   Table<Marked> deeds_;

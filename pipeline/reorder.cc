@@ -85,7 +85,6 @@ struct Reorder::Bucket {
     bool total = false;
   };
   EventTime minute = 0;
-  bool totals_given = false;
   absl::flat_hash_map<std::string, uint32_t> sighting_index;
   absl::flat_hash_map<std::string, uint32_t> group_index;
   std::deque<Sighting> sightings;  // Large: never moved once made.
@@ -136,8 +135,6 @@ Reorder::Bucket& Reorder::BucketFor(EventTime minute) {
   if (bucket == nullptr) {
     bucket = std::make_unique<Bucket>();
     bucket->minute = minute;
-    bucket->totals_given =
-        watermark_ != kNoTime && minute + kMinute <= watermark_;
   }
   return *bucket;
 }
@@ -284,7 +281,6 @@ void Reorder::Bucket::HandOnTotals(EventTime time, const Sink& sink) const {
   for (auto& [key, judged] : totals) {
     judged.kind = JudgedKind::kTotal;
     judged.time = time;
-    judged.incremental = totals_given;
     sink(judged.sighting ? judged.sighting->cluster : judged.group->cluster,
          judged);
   }

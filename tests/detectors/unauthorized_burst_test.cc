@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <random>
 
+#include "detectors/failing_client.h"
 #include "detectors/failure_window.h"
 #include "tests/random_seed.h"
 #include "tests/testing/verdicts.h"
@@ -177,7 +178,7 @@ TEST(UnauthorizedBurst, LowAndSlowIsDaily) {
             Words({"low_and_slow:low:32", "low_and_slow:low:40"}));
 }
 
-Lines Spray(int clients, int internal, int two_agents) {
+Lines SprayOf(int clients, int internal, int two_agents) {
   Lines lines;
   for (int i = 0; i < clients; ++i) {
     AuditLine line = Failure(i < internal ? fmt::format("10.0.0.{}", i)
@@ -190,12 +191,22 @@ Lines Spray(int clients, int internal, int two_agents) {
 }
 
 TEST(UnauthorizedBurst, SprayAndKeyRotation) {
-  EXPECT_EQ(Spray(19, 0, 0).Verdicts(kName), Words());
-  EXPECT_EQ(Spray(20, 0, 0).Verdicts(kName), Words({"spray:medium:20"}));
-  EXPECT_EQ(Spray(20, 16, 0).Verdicts(kName), Words({"spray:low:20"}));
-  EXPECT_EQ(Spray(20, 15, 0).Verdicts(kName), Words({"spray:medium:20"}));
-  EXPECT_EQ(Spray(20, 20, 4).Verdicts(kName), Words({"spray:low:24"}));
-  EXPECT_EQ(Spray(20, 20, 5).Verdicts(kName), Words({"spray:medium:25"}));
+  EXPECT_EQ(SprayOf(19, 0, 0).Verdicts(kName), Words());
+  EXPECT_EQ(SprayOf(20, 0, 0).Verdicts(kName), Words({"spray:medium:20"}));
+  EXPECT_EQ(SprayOf(20, 16, 0).Verdicts(kName), Words({"spray:low:20"}));
+  EXPECT_EQ(SprayOf(20, 15, 0).Verdicts(kName), Words({"spray:medium:20"}));
+  EXPECT_EQ(SprayOf(20, 20, 4).Verdicts(kName), Words({"spray:low:24"}));
+  EXPECT_EQ(SprayOf(20, 20, 5).Verdicts(kName), Words({"spray:medium:25"}));
+}
+
+// Former bug: clients that a spray had to forget were not counted.
+TEST(Spray, CountsWhatItGivesUp) {
+  klaxon::Spray spray(2, 5 * kMinute);
+  for (const char* unit : {"203.0.113.1", "203.0.113.2", "203.0.113.3"}) {
+    EXPECT_LE(spray.Add(unit, false, 1, kEpoch, 1).clients, 2u);
+  }
+  const Persistent& part = spray;  // As the judge adds them up.
+  EXPECT_EQ(part.evicted(), 1u);
 }
 
 // The window against the obvious: all times, counted anew each time.
