@@ -9,6 +9,8 @@
 # A step is run even if another one failed, unless it needs what that one
 # builds; the last lines are ctest's.
 # KLAXON_FUZZ_SECONDS (60, each fuzzer), KLAXON_TIDY_SECONDS (600, all files).
+# After KLAXON_TEST_MINUTES (35) no further sanitizer or tidy step is begun; each
+# that is left out is named.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source .ci/packages.sh
@@ -18,13 +20,14 @@ case "${1-}" in
   '') ;;
   --quick) quick=true ;;
   *)
-    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
 
 jobs=$(nproc)
 failed=()
+flaky=()
 mkdir -p build
 # Debian 13's prebuilt Abseil does not know of poisoned hash tables.
 export ASAN_OPTIONS=allow_user_poisoning=0
@@ -34,6 +37,13 @@ rm -f build/ctest-*.log
 attempt() {
   if step "$@"; then return 0; fi
   failed+=("$1")
+  return 1
+}
+
+# in_time NAME: there is time to begin it.
+in_time() {
+  if ((SECONDS < 60 * ${KLAXON_TEST_MINUTES:-35})); then return 0; fi
+  say "LEFT OUT for want of time: $1"
   return 1
 }
 
@@ -55,15 +65,25 @@ build() {
     cmake --build --preset "$1" -j "$jobs" ${2:+--target "${@:2}"}
 }
 
+# kafka.real kills a real broker, which comes back when it likes: if it alone
+# failed it gets one more try, and both are told at the end.
 run_ctest() {
-  ctest --test-dir "build/$1" -j "$jobs" --output-on-failure --no-tests=error |
-    tee "build/ctest-$1.log"
+  local log=build/ctest-$1.log
+  if ctest --test-dir "build/$1" -j "$jobs" --output-on-failure --no-tests=error |
+    tee "$log"; then return 0; fi
+  if [[ $(cut -d: -f2 "build/$1/Testing/Temporary/LastTestsFailed.log") != kafka.real ]]; then
+    return 1
+  fi
+  flaky+=("$1: kafka.real failed once: $log")
+  ctest --test-dir "build/$1" -R '^kafka\.real$' --output-on-failure --no-tests=error
 }
 
+# librdkafka starts its threads by C11's thrd_create, which TSan does not know:
+# it crashes at the first malloc, on Debian 12 and 13.
 run_tsan() {
   local tests
   for tests in build/tsan/tests/{pipeline,ingest}_tests; do
-    "$tests" --gtest_brief=1 || return 1
+    "$tests" --gtest_brief=1 --gtest_filter='-*Kafka*' || return 1
   done
 }
 
@@ -92,15 +112,19 @@ install_missing "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
 attempt "format: clang-format-19" check_format || true
 attempt "dev: build" build dev && attempt "dev: all tests" run_ctest dev || true
 if ! $quick; then
-  attempt "asan + ubsan: build (clang 19)" build asan &&
+  in_time "asan + ubsan, fuzzing" &&
+    attempt "asan + ubsan: build (clang 19)" build asan &&
     { attempt "asan + ubsan: all tests" run_ctest asan || true; } &&
     { attempt "fuzzing for ${KLAXON_FUZZ_SECONDS:-60} s" run_fuzzers || true; } || true
-  attempt "tsan: build of the threaded parts (clang 19)" build tsan pipeline_tests ingest_tests &&
+  in_time "tsan" &&
+    attempt "tsan: build of the threaded parts (clang 19)" build tsan pipeline_tests ingest_tests &&
     attempt "tsan: tests of pipeline/ and ingest/" run_tsan || true
-  attempt "clang-tidy-19" python3 -B .ci/clang_tidy.py build/dev "${KLAXON_TIDY_SECONDS:-600}" ||
+  in_time "clang-tidy" &&
+    attempt "clang-tidy-19" python3 -B .ci/clang_tidy.py build/dev "${KLAXON_TIDY_SECONDS:-600}" ||
     true
 fi
 
+if ((${#flaky[@]} > 0)); then printf 'FLAKY: %s\n' "${flaky[@]}"; fi
 if ((${#failed[@]} > 0)); then printf 'FAILED: %s\n' "${failed[@]}"; fi
 for preset in asan dev; do
   if $quick && [[ $preset != dev ]]; then continue; fi

@@ -1,17 +1,30 @@
 # shellcheck shell=bash disable=SC2034
 # Sourced by try.sh and test.sh: Debian packages, and one line a step.
 
+# The package of Boost that this Debian has: 1.81 on 12, 1.83 on 13.
+boost_package() {
+  local release=12
+  if [[ -r /etc/os-release ]]; then
+    release=$(. /etc/os-release && printf '%s' "${VERSION_ID:-13}")
+  fi
+  if ((${release%%.*} <= 12)); then printf 'libboost1.81-dev'; else printf 'libboost1.83-dev'; fi
+}
+
 # What Klaxon is built of. Versions: cmake/Dependencies.cmake.
 BUILD_PACKAGES=(
   cmake ninja-build g++ ccache pkg-config
   libsimdjson-dev libabsl-dev libfmt-dev libspdlog-dev libyaml-cpp-dev
   libcli11-dev libssl-dev libzstd-dev libisal-dev libarchive-dev libxxhash-dev
+  libsqlite3-dev libcurl4-openssl-dev librdkafka-dev prometheus-cpp-dev
+  "$(boost_package)"
   libgtest-dev libgmock-dev
 )
 # What the checks need besides.
 TEST_PACKAGES=(
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
   python3 python3-yaml git gzip zstd xz-utils bzip2 openssl
+  default-jre-headless maven perl # tests/kafka
+  prometheus # for promtool
 )
 
 say() { printf '== %s\n' "$*" >&2; }

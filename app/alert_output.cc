@@ -1,12 +1,9 @@
 #include "app/alert_output.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
+#include "app/make_sink.h"
 #include "fmt/format.h"
-#include "sinks/file_sink.h"
-#include "sinks/stdout_sink.h"
 
 namespace klaxon {
 namespace {
@@ -24,17 +21,6 @@ bool WantsAlert(const SinkConfig& sink, const Alert& alert) {
   return alert.severity >= sink.min_severity &&
          Wants(sink.detectors, alert.detector) &&
          Wants(sink.clusters, alert.cluster);
-}
-
-StdoutSinkOptions StdoutOptions(const CommandLine& line) {
-  StdoutSinkOptions options = StdoutOptionsFor(STDOUT_FILENO);
-  if (line.output == OutputFormat::kNdjson) {
-    options.format = StdoutSinkOptions::Format::kNdjson;
-  } else if (line.output == OutputFormat::kText) {
-    options.format = StdoutSinkOptions::Format::kText;
-  }
-  if (line.no_colour) options.text.colour = false;
-  return options;
 }
 
 }  // namespace
@@ -59,19 +45,20 @@ AlertOutput::AlertOutput(const CommandLine& line, const Config& config,
 void AlertOutput::AddTarget(const SinkConfig& config) {
   Target target;
   target.config = config;
-  if (config.type == SinkConfig::Type::kStdout) {
-    target.sink = MakeStdoutSink(STDOUT_FILENO, StdoutOptions(line_));
+  absl::StatusOr<std::unique_ptr<Sink>> sink =
+      MakeSink(config, line_, /*daemon=*/false, console_);
+  if (!sink.ok()) {
+    Fail(&target, sink.status());
   } else {
-    FileSinkOptions options;
-    options.path = config.path;
-    target.sink = MakeFileSink(options);
-    files_.push_back(config.path);
+    target.sink = std::move(*sink);
+    if (!config.path.empty()) files_.push_back(config.path);
   }
   targets_.push_back(std::move(target));
 }
 
 void AlertOutput::Open() {
   for (Target& target : targets_) {
+    if (target.dead) continue;
     absl::Status status = target.sink->Open();
     if (!status.ok()) Fail(&target, status);
   }

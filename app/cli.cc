@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "app/cli_help.h"
 #include "app/config_values.h"
 #include "app/spelling.h"
 #include "fmt/format.h"
@@ -19,61 +20,13 @@ namespace {
 constexpr int kThreadsMax = 1024;
 
 constexpr std::string_view kCommands[] = {
-    "scan", "observe", "judge", "detectors", "check", "config",
+    "scan", "observe",   "judge", "tail",   "kafka", "serve",
+    "run",  "detectors", "check", "config", "state",
 };
 // Commands of later versions, so that asking for one gets a clear answer.
 constexpr std::string_view kLaterCommands[] = {
-    "tail",   "kafka",       "serve", "run",     "doctor",
-    "alerts", "credentials", "state", "explain", "outbox",
+    "doctor", "alerts", "credentials", "explain", "outbox",
 };
-
-constexpr std::string_view kShortHelp =
-    "klaxon: finds broken authentication in Kubernetes audit logs\n"
-    "\n"
-    "  klaxon scan PATH...       judge archived logs; alerts on stdout\n"
-    "  klaxon observe PATH...    the first half of a scan: observations\n"
-    "  klaxon judge [FILE...]    the second half: observations to alerts\n"
-    "  klaxon detectors [NAME]   what is detected, and each one's options\n"
-    "  klaxon check -c FILE      validate a configuration\n"
-    "  klaxon config             every key of the configuration\n"
-    "\n"
-    "Examples:\n"
-    "  klaxon scan /var/log/kubernetes\n"
-    "  klaxon scan audit.log audit-*.log.gz --min-severity medium\n"
-    "\n"
-    "klaxon COMMAND --help says more; klaxon --version.\n";
-
-constexpr const char* kScanExamples =
-    "Examples:\n"
-    "  klaxon scan /var/log/kubernetes\n"
-    "  klaxon scan audit.log audit-*.log.gz --min-severity medium\n"
-    "  zcat audit.gz | klaxon scan - --output ndjson | jq .title\n"
-    "  klaxon scan logs/ --since 2026-01-02 --until 2026-01-03\n"
-    "  klaxon scan logs/ --fail-on high --quarantine unreadable.ndjson\n"
-    "  klaxon scan logs/ --set detectors.unauthorized-burst.threshold=20\n"
-    "\n"
-    "Exit: 0 ran; 1 an input or sink failed; 2 usage or configuration error;\n"
-    "3 an alert at or above --fail-on.\n";
-constexpr const char* kObserveExamples =
-    "Examples:\n"
-    "  klaxon observe monday/ > monday.ndjson\n"
-    "  klaxon observe monday/ tuesday/ | klaxon judge\n";
-constexpr const char* kJudgeExamples =
-    "Examples:\n"
-    "  klaxon observe logs/ | klaxon judge\n"
-    "  klaxon judge monday.ndjson tuesday.ndjson --fail-on high\n";
-constexpr const char* kDetectorsExamples =
-    "Examples:\n"
-    "  klaxon detectors\n"
-    "  klaxon detectors unauthorized-burst\n";
-constexpr const char* kCheckExamples =
-    "Examples:\n"
-    "  klaxon check -c klaxon.yaml\n"
-    "  klaxon check -c klaxon.yaml --set detectors.old-certificate.warn=60d\n";
-constexpr const char* kConfigExamples =
-    "Examples:\n"
-    "  klaxon config > klaxon.yaml\n"
-    "  klaxon config | less\n";
 
 // What the flags say, as texts, until they are checked.
 struct RawFlags {
@@ -156,6 +109,9 @@ class CommandLineParser {
   void AddInputFlags(CLI::App* app);
   void AddJudgeFlags(CLI::App* app);
   void AddPaths(CLI::App* app, const char* help);
+  void AddScanCommands();
+  void AddDaemonCommands();
+  void AddOtherCommands();
   bool Given(const char* flag) const;
   void CheckChoices(Errors* errors);
   void CheckTimes(Errors* errors);
@@ -174,6 +130,17 @@ CommandLineParser::CommandLineParser() {
   app_.name("klaxon");
   app_.set_version_flag("--version", "klaxon " KLAXON_VERSION);
   app_.require_subcommand(1, 1);
+  AddScanCommands();
+  AddDaemonCommands();
+  AddOtherCommands();
+  for (auto& [command, ignored] : commands_) {
+    command->set_version_flag("--version", "klaxon " KLAXON_VERSION);
+    AddConfigFlags(command);
+    AddLogFlags(command);
+  }
+}
+
+void CommandLineParser::AddScanCommands() {
   CLI::App* scan = AddCommand(
       Command::kScan, "scan",
       "Judges archived audit logs: files, directories, globs, - for stdin; "
@@ -200,6 +167,69 @@ CommandLineParser::CommandLineParser() {
   AddPaths(judge, "files of observations, - for stdin");
   AddJudgeFlags(judge);
   AddAlertFlags(judge);
+}
+
+void CommandLineParser::AddDaemonCommands() {
+  CLI::App* tail = AddCommand(
+      Command::kTail, "tail",
+      "Follows live audit logs through rotation, compression and restarts, and "
+      "tells what it finds as it happens.",
+      kTailExamples);
+  AddPaths(tail, "files or globs");
+  tail->add_option("--from", line_.from,
+                   "where a first start begins: begin, end or a time")
+      ->type_name("WHERE");
+  CLI::App* kafka = AddCommand(
+      Command::kKafka, "kafka",
+      "Consumes topics of audit events: every partition, from where the last "
+      "run durably stopped.",
+      kKafkaExamples);
+  kafka->add_option("--brokers", line_.brokers, "bootstrap servers")
+      ->type_name("HOST:PORT,...");
+  AddList(kafka, "--topic", &line_.topics,
+          "name, or a regular expression that begins with ^ (repeatable)",
+          "TOPIC");
+  kafka->add_option("--group", line_.group, "carries offsets for lag tools")
+      ->type_name("GROUP");
+  kafka
+      ->add_option("--from", line_.from,
+                   "where a first start begins: begin, end, committed or a "
+                   "time")
+      ->type_name("WHERE");
+  CLI::App* serve = AddCommand(
+      Command::kServe, "serve",
+      "Receives what kube-apiserver's audit webhook sends. Answers 2xx only "
+      "when the events are durable.",
+      kServeExamples);
+  serve->add_option("--listen", line_.listen, "default: 127.0.0.1:9443")
+      ->type_name("ADDRESS:PORT");
+  serve->add_flag("--print-apiserver-config", line_.print_apiserver_config,
+                  "print the kubeconfig and flags that kube-apiserver needs");
+  CLI::App* run = AddCommand(
+      Command::kRun, "run",
+      "The daemon: every source and sink of the configuration at once.",
+      kRunExamples);
+  for (CLI::App* daemon : {tail, kafka, serve, run}) {
+    AddAlertFlags(daemon);
+    daemon
+        ->add_option("--quarantine", line_.quarantine_path,
+                     "write all that could not be read to this file, NDJSON")
+        ->type_name("FILE");
+    daemon->add_flag("--until-end", line_.until_end,
+                     "stop when every source has been read to its end and "
+                     "every sink has all alerts");
+  }
+}
+
+void CommandLineParser::AddOtherCommands() {
+  CLI::App* state = AddCommand(
+      Command::kState, "state",
+      "Says what a daemon's state directory holds (show), or whether all of it "
+      "is whole (verify).",
+      kStateExamples);
+  state->add_option("ACTION", line_.state_action, "show or verify")->required();
+  state->add_option("DIR", line_.state_dir, "the state directory")->required();
+  state->add_flag("--json", line_.json, "as JSON");
   CLI::App* detectors = AddCommand(
       Command::kDetectors, "detectors",
       "Lists the detectors; or says of one what it means, when it fires, what "
@@ -217,11 +247,6 @@ CommandLineParser::CommandLineParser() {
              "Prints every key of the configuration with type, default and "
              "meaning; the output is itself a valid configuration.",
              kConfigExamples);
-  for (auto& [command, ignored] : commands_) {
-    command->set_version_flag("--version", "klaxon " KLAXON_VERSION);
-    AddConfigFlags(command);
-    AddLogFlags(command);
-  }
 }
 
 CLI::App* CommandLineParser::AddCommand(Command command, const char* name,
@@ -368,7 +393,21 @@ void CommandLineParser::CheckTimes(Errors* errors) {
 }
 
 void CommandLineParser::CheckRest(Errors* errors) {
-  if (Given("--state-dir")) {
+  const bool daemon =
+      line_.command == Command::kTail || line_.command == Command::kKafka ||
+      line_.command == Command::kServe || line_.command == Command::kRun;
+  if (daemon) line_.state_dir = raw_.state_dir;
+  if (line_.command == Command::kRun && line_.config.path.empty()) {
+    errors->push_back("run: no file; write klaxon run -c klaxon.yaml");
+  }
+  if (line_.command == Command::kState && line_.state_action != "show" &&
+      line_.state_action != "verify") {
+    errors->push_back(
+        fmt::format("state: unknown action \"{}\"; write klaxon state show DIR "
+                    "or klaxon state verify DIR",
+                    line_.state_action));
+  }
+  if (!daemon && Given("--state-dir")) {
     errors->push_back(
         fmt::format("--state-dir: {} keeps no state; leave it out (it is for "
                     "tail, kafka, serve and run)",

@@ -19,7 +19,19 @@ inline constexpr int kExitIncomplete = 1;  // An input or sink failed.
 inline constexpr int kExitUsage = 2;       // Nothing was processed.
 inline constexpr int kExitFailOn = 3;      // An alert at or above --fail-on.
 
-enum class Command { kScan, kObserve, kJudge, kDetectors, kCheck, kConfig };
+enum class Command {
+  kScan,
+  kObserve,
+  kJudge,
+  kTail,
+  kKafka,
+  kServe,
+  kRun,
+  kDetectors,
+  kCheck,
+  kConfig,
+  kState,
+};
 enum class OutputFormat { kAuto, kNdjson, kText };
 enum class ProgressMode { kAuto, kAlways, kNever };
 enum class SummaryFormat { kText, kJson, kNone };
@@ -41,6 +53,18 @@ struct CommandLine {
   EventTime since = kNoTime;  // [since, until)
   EventTime until = kMaxTime;
   std::string detector;  // detectors NAME.
+  // tail, serve, run.
+  std::string state_dir;
+  std::string from;  // tail: begin, end or a time; empty: begin.
+  bool until_end = false;
+  std::string brokers;  // kafka.
+  std::vector<std::string> topics;
+  std::string group;
+  std::string listen;  // serve.
+  bool print_apiserver_config = false;
+  // state show|verify DIR.
+  std::string state_action;
+  bool json = false;
 };
 
 struct ParsedCommandLine {

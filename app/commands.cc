@@ -35,6 +35,20 @@ void LogProblem(const ConfigProblem& problem, Console* console) {
   console->Log(log);
 }
 
+// Whether whoever needs the secrets could read them.
+bool CheckSecrets(const Config& config, Console* console) {
+  ConfigProblems problems;
+  for (const Secret& secret : config.secrets) {
+    const absl::Status status = CheckSecret(secret);
+    if (status.ok()) continue;
+    problems.Error(secret.place, std::string(status.message()));
+  }
+  for (const ConfigProblem& problem : problems.Sorted()) {
+    LogProblem(problem, console);
+  }
+  return !problems.has_errors();
+}
+
 }  // namespace
 
 int PrintToStdout(std::string_view text) {
@@ -68,9 +82,17 @@ int RunCommand(const CommandLine& line) {
       return RunScanCommand(line, config, &console);
     case Command::kJudge:
       return RunJudgeCommand(line, config, &console);
+    case Command::kTail:
+    case Command::kKafka:
+    case Command::kServe:
+    case Command::kRun:
+      return RunDaemonCommand(line, std::move(config), &console);
+    case Command::kState:
+      return RunStateCommand(line);
     case Command::kDetectors:
       return RunDetectorsCommand(line.detector);
     case Command::kCheck:
+      if (!CheckSecrets(config, &console)) return kExitUsage;
       return PrintToStdout(fmt::format("{}: ok\n", line.config.path));
     case Command::kConfig:
       return PrintToStdout(ConfigReference());

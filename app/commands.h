@@ -17,6 +17,10 @@ int RunScanCommand(const CommandLine& line, const Config& config,
 // judge_command.cc
 int RunJudgeCommand(const CommandLine& line, const Config& config,
                     Console* console);
+// daemon_command.cc: tail, serve and run.
+int RunDaemonCommand(const CommandLine& line, Config config, Console* console);
+// state_command.cc
+int RunStateCommand(const CommandLine& line);
 // detectors_command.cc: one detector, or all where the name is empty.
 int RunDetectorsCommand(const std::string& name);
 // What `klaxon detectors` and `klaxon detectors NAME` print; the latter is

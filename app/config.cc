@@ -6,6 +6,7 @@
 #include <iterator>
 #include <map>
 #include <regex>
+#include <set>
 
 #include "app/config_keys.h"
 #include "app/config_values.h"
@@ -50,11 +51,10 @@ struct SinkType {
   bool in_this_version;
 };
 constexpr SinkType kSinkTypes[] = {
-    {"stdout", true},   {"file", true},          {"kafka", false},
-    {"webhook", false}, {"alertmanager", false}, {"syslog", false},
+    {"stdout", true},  {"file", true},          {"kafka", true},
+    {"webhook", true}, {"alertmanager", false}, {"syslog", false},
     {"sqlite", false},
 };
-constexpr std::string_view kSourceTypes[] = {"file", "kafka", "webhook"};
 
 bool IsMappingOrNull(const ConfigNode& node) {
   return node.kind == ConfigNode::Kind::kMapping ||
@@ -191,6 +191,26 @@ void ReadSinkType(const SinkType& type, const ConfigEntry& entry,
     ReadMapping(node, {}, target);
     return;
   }
+  if (type.name == "kafka") {
+    target.sink->type = SinkConfig::Type::kKafka;
+    ReadMapping(node, KafkaSinkKeys(), target);
+    if (target.sink->brokers.empty() || target.sink->topic.empty()) {
+      target.problems->Error(entry.place,
+                             "a kafka sink needs brokers and topic; write e.g. "
+                             "kafka: {brokers: \"k1:9092\", topic: alerts}");
+    }
+    return;
+  }
+  if (type.name == "webhook") {
+    target.sink->type = SinkConfig::Type::kWebhook;
+    ReadMapping(node, WebhookSinkKeys(), target);
+    if (target.sink->url.empty()) {
+      target.problems->Error(entry.place,
+                             "a webhook sink without a url; write e.g. "
+                             "webhook: {url: \"https://siem/alerts\"}");
+    }
+    return;
+  }
   target.sink->type = SinkConfig::Type::kFile;
   ReadMapping(node, FileSinkKeys(), target);
   if (IsMappingOrNull(node) && node.Find("path") == nullptr) {
@@ -306,8 +326,8 @@ std::vector<std::string_view> LaterDetectors() {
 }
 
 void ReadClusterSelection(const ConfigNode& node, const ConfigTarget& target) {
-  constexpr std::string_view kNames[] = {"path_regex", "json_field",
-                                         "kafka_header", "default"};
+  constexpr std::string_view kNames[] = {
+      "path_regex", "json_field", "kafka_header", "kafka_key", "default"};
   if (node.kind == ConfigNode::Kind::kScalar) {
     target.config->engine.default_cluster = node.text;
     if (node.text.empty()) {
@@ -318,7 +338,8 @@ void ReadClusterSelection(const ConfigNode& node, const ConfigTarget& target) {
   if (node.kind != ConfigNode::Kind::kMapping) {
     target.problems->Error(node.place,
                            "cluster must be a name or {path_regex: …}, "
-                           "{json_field: …} or {kafka_header: …}; write e.g. "
+                           "{json_field: …}, {kafka_header: …} or {kafka_key: "
+                           "true}; write e.g. "
                            "cluster: prod-eu-1");
     return;
   }
@@ -357,12 +378,10 @@ void ReadClusterSelection(const ConfigNode& node, const ConfigTarget& target) {
       selection->path_regex = text;
     } else if (entry.key == "json_field") {
       selection->json_field = text;
+    } else if (entry.key == "kafka_key") {
+      ReadBool(entry.value, target.problems, &selection->kafka_key);
     } else {
       selection->kafka_header = text;
-      target.problems->Warning(
-          entry.place,
-          "cluster: only a Kafka source has headers, and that is not in this "
-          "version yet; every event is of the default cluster");
     }
   }
 }
@@ -404,6 +423,20 @@ void ReadOverlays(const ConfigNode& node, const ConfigTarget& target) {
   }
 }
 
+// The outbox knows a sink by its name, over restarts too.
+void CheckSinkNames(const ConfigNode& node, const ConfigTarget& target) {
+  std::set<std::string> names;
+  for (size_t i = 0; i < target.config->sinks.size(); ++i) {
+    const SinkConfig& sink = target.config->sinks[i];
+    if (names.insert(sink.name).second) continue;
+    target.problems->Error(
+        node.items[i].place,
+        fmt::format("two sinks are called {}; give each a name of its own "
+                    "(name: …): by it is known what it is still owed",
+                    sink.name));
+  }
+}
+
 void ReadSinks(const ConfigNode& node, const ConfigTarget& target) {
   if (node.kind == ConfigNode::Kind::kNull) return;
   if (node.kind != ConfigNode::Kind::kList) {
@@ -413,42 +446,9 @@ void ReadSinks(const ConfigNode& node, const ConfigTarget& target) {
   }
   for (const ConfigNode& item : node.items) ReadSink(item, target);
   CheckSinkPaths(node, target);
-}
-
-void ReadSources(const ConfigNode& node, const ConfigTarget& target) {
-  if (node.kind == ConfigNode::Kind::kNull) return;
-  if (node.kind != ConfigNode::Kind::kList) {
-    target.problems->Error(node.place,
-                           "sources must be a list; write e.g. \"- file: "
-                           "{path: /var/log/kubernetes/audit.log}\"");
-    return;
+  if (target.config->sinks.size() == node.items.size()) {
+    CheckSinkNames(node, target);
   }
-  for (const ConfigNode& item : node.items) {
-    if (item.kind != ConfigNode::Kind::kMapping || item.entries.size() != 1) {
-      target.problems->Error(
-          item.place, fmt::format("a source must be a mapping with its type as "
-                                  "the only key; write e.g. file: {{path: …}} "
-                                  "(types: {})",
-                                  fmt::join(kSourceTypes, ", ")));
-      continue;
-    }
-    const ConfigEntry& entry = item.entries[0];
-    if (std::find(std::begin(kSourceTypes), std::end(kSourceTypes),
-                  entry.key) == std::end(kSourceTypes)) {
-      target.problems->Error(entry.place,
-                             fmt::format("unknown source \"{}\"{}", entry.key,
-                                         SuggestName(entry.key, kSourceTypes)));
-    } else if (!IsMappingOrNull(entry.value)) {
-      target.problems->Error(
-          entry.value.place,
-          fmt::format("{} must be a mapping; write e.g. {}: {{…}}",
-                      entry.value.path, entry.key));
-    }
-  }
-  if (node.items.empty()) return;
-  target.problems->Note(node.place,
-                        "sources is for the daemon, which is not in this "
-                        "version yet; ignored here");
 }
 
 bool LoadConfigText(std::string_view text, std::string_view origin,
@@ -468,13 +468,13 @@ bool LoadConfigText(std::string_view text, std::string_view origin,
 bool LoadConfig(const ConfigRequest& request, Config* config,
                 ConfigProblems* problems) {
   std::string text;
-  std::string base_dir = ".";
+  std::filesystem::path base_dir;
   if (!request.path.empty()) {
     if (!ReadFile(request.path, &text, problems)) return false;
-    base_dir = std::filesystem::path(request.path).parent_path().string();
-    if (base_dir.empty()) base_dir = ".";
+    base_dir = std::filesystem::path(request.path).parent_path();
   }
-  return LoadConfigText(text, request.path, base_dir, request, config,
+  if (base_dir.empty()) base_dir = ".";
+  return LoadConfigText(text, request.path, base_dir.string(), request, config,
                         problems);
 }
 

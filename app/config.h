@@ -8,33 +8,87 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "app/config_tree.h"
+#include "app/secret.h"
 #include "ingest/archive_source.h"
 #include "pipeline/engine_config.h"
 
 namespace klaxon {
 
-// Where a record's cluster is read from; at most one of the three is set.
+// Where a record's cluster is read from; at most one of the four is set.
 // EngineConfig.default_cluster is what holds where it says nothing.
 struct ClusterSelection {
   std::string path_regex;    // First group, searched in the input's path.
   std::string json_field;    // Top-level key of the event.
   std::string kafka_header;  // Kafka sources only: a scan has none.
+  bool kafka_key = false;    // Likewise: the record's key is its name.
   bool operator==(const ClusterSelection&) const = default;
 };
 
 struct SinkConfig {
-  enum class Type { kStdout, kFile };
+  enum class Type { kStdout, kFile, kKafka, kWebhook };
   Type type = Type::kStdout;
   std::string name;  // For messages; the type where none is given.
-  std::string path;  // kFile.
   Severity min_severity = Severity::kInfo;
   std::vector<std::string> detectors;  // Empty: all.
   std::vector<std::string> clusters;   // Empty: all.
   bool required = false;
-  bool operator==(const SinkConfig&) const = default;
+  // kFile.
+  std::string path;
+  uint64_t rotate_bytes = 0;  // 0: never.
+  int64_t keep = 10;
+  std::string compress = "none";  // none, gzip, zstd: rotated files.
+  // kWebhook.
+  std::string url;
+  std::vector<std::pair<std::string, ConfigText>> headers;
+  Secret hmac;                // None: not signed.
+  std::string template_text;  // Empty: generic.
+  int64_t batch = 0;          // 0: one alert a request.
+  Nanos timeout = 30 * kSecond;
+  std::string ca;
+  std::string cert;
+  std::string key;
+  std::string server_name;
+  // kKafka.
+  std::string brokers;
+  std::string topic;
+  std::vector<std::pair<std::string, ConfigText>> properties;
+};
+
+// What a daemon reads.
+struct SourceConfig {
+  enum class Type { kFile, kKafka, kWebhook };
+  Type type = Type::kFile;
+  // kFile.
+  std::vector<std::string> paths;
+  std::string from = "begin";     // begin, end, time; kKafka also committed.
+  EventTime from_time = kNoTime;  // Of `time`.
+  // kKafka.
+  std::string name;  // Part of its lanes' names; may be empty.
+  std::string brokers;
+  std::vector<std::string> topics;
+  std::string group = "klaxon";
+  std::vector<std::pair<std::string, ConfigText>> properties;
+  // kWebhook.
+  std::string listen;
+  std::string cert;
+  std::string key;
+  std::string client_ca;
+  Secret bearer_token;
+  bool insecure = false;
+};
+
+// Of the daemon alone.
+struct StateConfig {
+  std::string dir;  // Empty: nothing is kept over a restart.
+  Nanos commit_interval = kSecond / 20;
+  Nanos snapshot_interval = 10 * kMinute;
+  uint64_t snapshot_journal_bytes = 64 << 20;
+  uint64_t disk_bytes_max = uint64_t{4} << 30;
+  bool operator==(const StateConfig&) const = default;
 };
 
 struct Config {
@@ -42,6 +96,14 @@ struct Config {
   ClusterSelection cluster;
   // Empty unless `sinks:` says otherwise: alerts go to stdout alone.
   std::vector<SinkConfig> sinks;
+  std::vector<SourceConfig> sources;
+  // All that sources and sinks name, for a check.
+  std::vector<Secret> secrets;
+  StateConfig state;
+  // Metrics and health of the daemon; empty: none.
+  std::string http_listen;
+  // Behind by more than this, the daemon is not ready.
+  Nanos ready_lag = kMinute;
   // Longest line kept whole, in bytes.
   uint64_t line_bytes_max = ArchiveOptions().line_bytes_max;
 };

@@ -17,7 +17,7 @@ constexpr int64_t kKeysMax = 100'000'000;
 constexpr uint64_t kLineBytesMin = 4 << 10;
 constexpr uint64_t kLineBytesMax = 1 << 30;
 constexpr uint64_t kReorderBytesMin = 1 << 20;
-constexpr uint64_t kReorderBytesMax = uint64_t{1} << 40;
+constexpr uint64_t kReorderBytesMax = uint64_t{2} << 30;
 constexpr int64_t kKeepMax = 10'000;
 
 template <CidrSet Networks::* kMember>
@@ -40,12 +40,16 @@ void ReadPublicPaths(const ConfigNode& node, const ConfigTarget& target) {
   target.cluster->public_paths = std::move(paths);
 }
 
+}  // namespace
+
 void ReadKeysMax(const ConfigNode& node, const ConfigTarget& target) {
   int64_t keys = 0;
   if (ReadCount(node, kKeysMin, kKeysMax, target.problems, &keys)) {
     target.config->engine.keys_max = static_cast<uint64_t>(keys);
   }
 }
+
+namespace {
 
 void ReadLineMax(const ConfigNode& node, const ConfigTarget& target) {
   ReadSize(node, kLineBytesMin, kLineBytesMax, target.problems,
@@ -59,24 +63,6 @@ void ReadReorderMemory(const ConfigNode& node, const ConfigTarget& target) {
 
 void ReadSpillDir(const ConfigNode& node, const ConfigTarget& target) {
   ReadText(node, target.problems, &target.config->engine.spill_dir);
-}
-
-// Keys of the daemon: their values are checked here and used later.
-void CheckDuration(const ConfigNode& node, const ConfigTarget& target) {
-  Nanos ignored;
-  ReadDuration(node, 0, INT64_MAX, target.problems, &ignored);
-}
-void CheckSize(const ConfigNode& node, const ConfigTarget& target) {
-  uint64_t ignored;
-  ReadSize(node, 1, uint64_t{1} << 50, target.problems, &ignored);
-}
-void CheckText(const ConfigNode& node, const ConfigTarget& target) {
-  std::string ignored;
-  ReadText(node, target.problems, &ignored);
-}
-void CheckListen(const ConfigNode& node, const ConfigTarget& target) {
-  std::string ignored;
-  ReadListenAddress(node, target.problems, &ignored);
 }
 
 void ReadSinkName(const ConfigNode& node, const ConfigTarget& target) {
@@ -122,39 +108,22 @@ void ReadFilePath(const ConfigNode& node, const ConfigTarget& target) {
         fmt::format("{} is empty; write the file's name", node.path));
   }
 }
-// Accepted so that one file serves this version and the next.
-void WarnNoRotation(const ConfigNode& node, const ConfigTarget& target) {
-  target.problems->Warning(
-      node.place,
-      fmt::format("{} is not in this version yet; the file grows", node.path));
-}
 void ReadFileRotate(const ConfigNode& node, const ConfigTarget& target) {
   constexpr uint64_t kRotateMin = 64 << 10;
-  uint64_t ignored = 0;
-  if (ReadSize(node, kRotateMin, uint64_t{1} << 50, target.problems,
-               &ignored)) {
-    WarnNoRotation(node, target);
-  }
+  ReadSize(node, kRotateMin, uint64_t{1} << 50, target.problems,
+           &target.sink->rotate_bytes);
 }
 void ReadFileKeep(const ConfigNode& node, const ConfigTarget& target) {
-  int64_t ignored = 0;
-  ReadCount(node, 1, kKeepMax, target.problems, &ignored);
+  ReadCount(node, 1, kKeepMax, target.problems, &target.sink->keep);
+}
+void ReadFileCompress(const ConfigNode& node, const ConfigTarget& target) {
+  constexpr std::string_view kChoices[] = {"none", "gzip", "zstd"};
+  ReadChoice(node, kChoices, target.problems, &target.sink->compress);
 }
 
 template <const auto& kKeys>
 void ReadSection(const ConfigNode& node, const ConfigTarget& target) {
   ReadMapping(node, kKeys, target);
-}
-
-// The same, for a section that only the daemon uses.
-template <const auto& kKeys>
-void ReadLaterSection(const ConfigNode& node, const ConfigTarget& target) {
-  ReadMapping(node, kKeys, target);
-  target.problems->Note(
-      node.place,
-      fmt::format("{} is for the daemon, which is not in this version yet; "
-                  "ignored here",
-                  node.path));
 }
 
 constexpr ConfigKey kNetworksKeys[] = {
@@ -186,8 +155,8 @@ constexpr ConfigKey kLimitsKeys[] = {
      ReadLineMax,
      {}},
     {"reorder_memory",
-     "size, 1MiB to 1TiB",
-     "24MiB",
+     "size, 1MiB to 2GiB",
+     "8MiB",
      "observations held in memory; what is more goes to a temporary file",
      ReadReorderMemory,
      {}},
@@ -199,90 +168,13 @@ constexpr ConfigKey kLimitsKeys[] = {
      {}},
 };
 
-constexpr ConfigKey kReorderKeys[] = {
-    {"file",
-     "duration",
-     "500ms",
-     "daemon: wait for late events of a file",
-     CheckDuration,
-     {}},
-    {"kafka",
-     "duration",
-     "5s",
-     "daemon: wait for late events of Kafka",
-     CheckDuration,
-     {}},
-    {"webhook",
-     "duration",
-     "2s",
-     "daemon: wait for late events of a webhook",
-     CheckDuration,
-     {}},
-};
-
-constexpr ConfigKey kStateKeys[] = {
-    {"keys_max",
-     "whole number, 1000 to 100000000",
-     "1000000",
-     "keys (clients, credentials) a table remembers before it evicts",
-     ReadKeysMax,
-     {}},
-    {"dir",
-     "text",
-     "\"\"",
-     "daemon: directory of journal and snapshot",
-     CheckText,
-     {}},
-    {"commit_interval",
-     "duration",
-     "50ms",
-     "daemon: longest group commit",
-     CheckDuration,
-     {}},
-    {"snapshot_interval",
-     "duration",
-     "10m",
-     "daemon: time between snapshots",
-     CheckDuration,
-     {}},
-    {"snapshot_journal",
-     "size",
-     "64MiB",
-     "daemon: journal that makes a snapshot due",
-     CheckSize,
-     {}},
-    {"reorder", "mapping", "{}", "daemon: how long sources may be behind",
-     ReadSection<kReorderKeys>, kReorderKeys},
-};
-
-void ReadState(const ConfigNode& node, const ConfigTarget& target) {
-  ReadMapping(node, kStateKeys, target);
-  for (const ConfigEntry& entry : node.entries) {
-    if (entry.key == "keys_max") continue;
-    target.problems->Note(
-        node.place,
-        "state: all but keys_max is for the daemon, which is not in this "
-        "version yet; ignored here");
-    return;
-  }
-}
-
-constexpr ConfigKey kHttpKeys[] = {
-    {"listen",
-     "address:port",
-     "\"127.0.0.1:9440\"",
-     "daemon: metrics, health, API",
-     CheckListen,
-     {}},
-};
-
 }  // namespace
 
 std::span<const ConfigKey> RootKeys() {
-  static constexpr ConfigKey kKeys[] = {
+  static const ConfigKey kKeys[] = {
       {"cluster",
-       "text, or one of {path_regex: …} {json_field: …} {kafka_header: …}, "
-       "each with `default:`",
+       "text, or one of {path_regex: …} {json_field: …} {kafka_header: …} "
+       "{kafka_key: true}, each with `default:`",
        "default",
        "name of the cluster the events are of",
        ReadClusterSelection,
@@ -322,9 +214,9 @@ std::span<const ConfigKey> RootKeys() {
        {}},
       {"limits", "mapping", "{}", "what memory may be used for",
        ReadSection<kLimitsKeys>, kLimitsKeys},
-      {"state", "mapping", "{}", "what is remembered", ReadState, kStateKeys},
-      {"http", "mapping", "{}", "daemon: its own endpoint",
-       ReadLaterSection<kHttpKeys>, kHttpKeys},
+      {"state", "mapping", "{}", "what is remembered", ReadState, StateKeys()},
+      {"http", "mapping", "{}", "daemon: its own endpoint", ReadHttp,
+       HttpKeys()},
   };
   return kKeys;
 }
@@ -396,6 +288,12 @@ std::span<const ConfigKey> FileSinkKeys() {
        "10",
        "rotated files kept",
        ReadFileKeep,
+       {}},
+      {"compress",
+       "none, gzip or zstd",
+       "none",
+       "of rotated files",
+       ReadFileCompress,
        {}},
   };
   return kKeys;

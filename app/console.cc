@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "event/json_writer.h"
 #include "fmt/format.h"
-#include "sinks/text_format.h"
+#include "sinks/terminal_text.h"
 #include "sinks/write_all.h"
 
 namespace klaxon {

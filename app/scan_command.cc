@@ -59,6 +59,10 @@ class ObservationOutput {
   bool failed_ = false;
 };
 
+// Long enough that the observations of a minute are mostly one worker's, short
+// enough that all workers end together.
+constexpr uint64_t kPartBytes = 16 << 20;
+
 // A source whose interruption is its end, so that what was read until then is
 // judged and shown.
 class CutSource : public ArchiveSource {
@@ -98,6 +102,7 @@ std::unique_ptr<ArchiveSource> MakeSource(const CommandLine& line,
   ArchiveOptions options;
   options.paths = line.paths;
   options.line_bytes_max = config.line_bytes_max;
+  options.part_bytes = kPartBytes;
   options.cluster_path_regex = config.cluster.path_regex;
   return std::make_unique<CutSource>(MakeArchiveSource(std::move(options)));
 }

@@ -6,7 +6,7 @@
 #include "app/quantity.h"
 #include "event/json_writer.h"
 #include "fmt/format.h"
-#include "sinks/text_format.h"
+#include "sinks/terminal_text.h"
 
 namespace klaxon {
 namespace {

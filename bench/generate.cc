@@ -14,8 +14,8 @@ namespace klaxon {
 namespace {
 
 constexpr std::string_view kUsage =
-    "usage: klaxon-generate metadata|mixed|unauthorized|hostile BYTES SEED "
-    "[--clients N]\n";
+    "usage: klaxon-generate metadata|mixed|unauthorized|hostile|flood "
+    "BYTES SEED [--clients N]\n";
 
 bool ParseKind(std::string_view text, TrafficKind* kind) {
   if (text == "metadata") {
@@ -26,6 +26,8 @@ bool ParseKind(std::string_view text, TrafficKind* kind) {
     *kind = TrafficKind::kUnauthorized;
   } else if (text == "hostile") {
     *kind = TrafficKind::kHostile;
+  } else if (text == "flood") {
+    *kind = TrafficKind::kFlood;
   } else {
     return false;
   }

@@ -78,8 +78,9 @@ class Bench:
 
     # ---------------------------------------------------------------- helpers
 
-    def scan(self, path, threads, stdin=None):
-        return run([self.klaxon, "scan", "--threads", str(threads)] + SCAN + [path], stdin)
+    def scan(self, path, threads, stdin=None, extra=()):
+        return run([self.klaxon, "scan", "--threads", str(threads)] + SCAN + list(extra) + [path],
+                   stdin)
 
     def row(self, name, values, unit="", target=None, at_most=True):
         """Adds a line of the table; `target` is the issue's bound on the median."""
@@ -217,14 +218,14 @@ class Bench:
 
     # ------------------------------------------------------------------ memory
 
-    def stream(self, kind, size, extra=()):
+    def stream(self, kind, size, extra=(), scan_extra=()):
         """Peak MiB of `generate … | klaxon scan -`: nothing touches the disk."""
         with tempfile.TemporaryFile() as err:
             producer = subprocess.Popen(
                 [self.generator, kind, str(size), "7"] + list(extra),
                 stdout=subprocess.PIPE, stderr=err)
             try:
-                finished = self.scan("-", 2, stdin=producer.stdout)
+                finished = self.scan("-", 2, stdin=producer.stdout, extra=scan_extra)
             finally:
                 producer.stdout.close()
                 producer.wait()
@@ -253,6 +254,14 @@ class Bench:
         self.row("memory: %d hostile clients in %.1f GB" %
                  (truth["hostile_clients"], truth["bytes"] / 1e9), [hostile.peak_mib], "MiB", 640)
         self.row("hostile: speed", [truth["bytes"] / 1e9 / hostile.seconds], "GB/s")
+        # Some two minutes, each with a refusal of every client; little is remembered of them,
+        # so that what a minute takes shows.
+        flood, truth = self.stream("flood", self.options.bytes,
+                                   ["--clients", str(self.options.clients)],
+                                   ["--set", "state.keys_max=100000"])
+        self.row("memory: %d clients within each minute, %.1f GB" %
+                 (truth["hostile_clients"], truth["bytes"] / 1e9), [flood.peak_mib], "MiB", 256)
+        self.row("flood: speed", [truth["bytes"] / 1e9 / flood.seconds], "GB/s")
         self.note("hostile: %d alerts, evicted %s" %
                   (len(hostile.alert_ids()), hostile.summary().get("evicted", "?")))
 

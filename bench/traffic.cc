@@ -84,10 +84,14 @@ bool Traffic::AppendNext(std::string* out) {
                       truth_.hostile_clients < options_.hostile_clients;
   if (truth_.bytes >= options_.bytes && !unborn) return false;
   const size_t before = out->size();
-  now_us_ += 600 + random_.Below(2200);
+  now_us_ += options_.kind == TrafficKind::kFlood
+                 ? 60 * kSecondUs / std::max(options_.hostile_clients, 1u)
+                 : 600 + random_.Below(2200);
   resource_version_ += random_.Below(9);
   if (options_.kind == TrafficKind::kUnauthorized) {
     UnauthorizedOnly(out);
+  } else if (options_.kind == TrafficKind::kFlood) {
+    Flood(out);
   } else if (!open_.empty() && open_.top().end_us <= now_us_) {
     EndLongRunning(out);
   } else if (unborn && truth_.hostile_clients * options_.bytes <
@@ -496,6 +500,17 @@ void Traffic::UnauthorizedOnly(std::string* out) {
     return Unauthenticated(random_.Pick(cluster_.attackers), out);
   }
   const uint32_t index = random_.Below(kMany);
+  Unauthenticated(index % 2 == 0 ? HostileAddressV4(index / 2)
+                                 : HostileAddressV6(index / 2),
+                  out);
+}
+
+// So many clients within a minute that no memory holds what is to be judged of
+// it, and again in the next one.
+void Traffic::Flood(std::string* out) {
+  const uint32_t clients = std::max(options_.hostile_clients, 1u);
+  if (truth_.hostile_clients < clients) ++truth_.hostile_clients;
+  const auto index = static_cast<uint32_t>(truth_.events % clients);
   Unauthenticated(index % 2 == 0 ? HostileAddressV4(index / 2)
                                  : HostileAddressV6(index / 2),
                   out);

@@ -24,12 +24,13 @@ enum class TrafficKind {
   kMixed,         // About a third of them with bodies.
   kUnauthorized,  // Every line is a 401.
   kHostile,       // kMetadata, and many clients that are refused.
+  kFlood,         // Every minute one 401 of each of many clients.
 };
 
 struct TrafficOptions {
   TrafficKind kind = TrafficKind::kMetadata;
   uint64_t bytes = 0;  // Aim; the last event and unborn clients exceed it.
-  uint32_t hostile_clients = 1'000'000;  // kHostile only.
+  uint32_t hostile_clients = 1'000'000;  // kHostile and kFlood.
   uint64_t seed = 1;
 };
 
@@ -101,6 +102,7 @@ class Traffic {
   void Attack(std::string* out);
   void Hostile(std::string* out);
   void UnauthorizedOnly(std::string* out);
+  void Flood(std::string* out);
   std::string NextHostileClient();
 
   const TrafficOptions options_;

@@ -5,12 +5,17 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(LibArchive 3.6 REQUIRED)
+find_package(CURL 7.88 REQUIRED)
+find_package(SQLite3 3.40 REQUIRED)
 find_package(absl CONFIG REQUIRED)      # >= 20220623.1
 find_package(fmt 9 CONFIG REQUIRED)
 find_package(spdlog 1.10 CONFIG REQUIRED)
 find_package(simdjson CONFIG REQUIRED)  # >= 3.0.1
 find_package(yaml-cpp CONFIG REQUIRED)  # >= 0.7.0
 find_package(CLI11 2.1 CONFIG REQUIRED)
+find_package(prometheus-cpp CONFIG REQUIRED)  # >= 1.0.1
+find_package(Boost 1.81 CONFIG REQUIRED)      # Asio and Beast, headers only
+pkg_check_modules(rdkafka REQUIRED IMPORTED_TARGET rdkafka>=2.0.2)
 pkg_check_modules(isal REQUIRED IMPORTED_TARGET libisal>=2.30)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5.4)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8.1)

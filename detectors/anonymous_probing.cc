@@ -16,6 +16,12 @@ struct Prober {
   EventSample sample;  // Earliest of the minute of the newest refusal.
   // There may be an open episode: it can outlive what is kept here.
   bool fired = true;
+  // Not saved, as it can be found again: the episode, what it was told, and a
+  // number that is not below that of the window's distinct paths.
+  TableHandle episode;
+  int64_t peak_told = 0;
+  int64_t paths_told = 0;
+  int64_t paths_max = 0;
   void Save(WireWriter* out) const {
     window.Save(out);
     PutSample(sample, out);
@@ -25,7 +31,14 @@ struct Prober {
     window.Load(in);
     GetSample(in, &sample);
     fired = in->Bool();
+    paths_max = static_cast<int64_t>(window.size());
   }
+};
+
+// Where the prober of a group was found.
+struct Place {
+  uint64_t group_id = 0;
+  TableHandle prober;
 };
 
 class AnonymousProbing final : public Detector {
@@ -45,14 +58,15 @@ class AnonymousProbing final : public Detector {
     if (judged.group == nullptr) return;
     const RefusalGroup& group = *judged.group;
     if (judged.kind == JudgedKind::kRefusal) {
-      OnDenied(group, *judged.refusal, judged.first_of_group, 1, context);
+      OnDenied(judged, *judged.refusal, 1, context);
       return;
     }
     uint64_t weight = 1 + group.dropped;
     for (size_t i = judged.rest_begin; i < group.kept.size(); ++i) {
-      OnDenied(group, group.kept[i], false, weight, context);
+      OnDenied(judged, group.kept[i], weight, context);
       weight = 1;
     }
+    if (group.claimed_ips.empty()) return;
     if (Episode* episode =
             context.episodes->Find(KeyOf(group.client), judged.time)) {
       episode->claimed_ips.Merge(group.claimed_ips);
@@ -82,24 +96,52 @@ class AnonymousProbing final : public Detector {
     return {kName, "probing", {{"client", client}}, false};
   }
 
-  void OnDenied(const RefusalGroup& group, const Refusal& refusal,
-                bool first_of_group, uint64_t weight, JudgeContext& context) {
-    const EventTime now = refusal.time;
-    probers_.ExpireUntil(now);
-    Prober& prober = probers_.Touch(group.client, now);
-    if (first_of_group) prober.sample = group.sample;
+  static constexpr size_t kPlaces = 4096;
+
+  Prober& ProberOf(const Judged& judged, EventTime now) {
+    const std::string& client = judged.group->client;
+    if (judged.group_id == 0) return probers_.Touch(client, now);
+    if (places_.empty()) places_.resize(kPlaces);
+    Place& place = places_[judged.group_id % kPlaces];
+    if (place.group_id != judged.group_id) {
+      place = {judged.group_id, TableHandle()};
+    }
+    return probers_.Touch(client, now, &place.prober);
+  }
+
+  // False: the request was counted before.
+  bool AddToWindow(const Refusal& refusal, Prober& prober) const {
+    const bool new_path = !prober.window.HoldsPath(refusal.path);
     if (!prober.window.Add(
             {refusal}, window_,
             static_cast<size_t>(std::max(threshold_, threshold_medium_)))) {
-      return;
+      return false;
     }
+    prober.paths_max = std::min(prober.paths_max + (new_path ? 1 : 0),
+                                static_cast<int64_t>(prober.window.size()));
+    return true;
+  }
+
+  // Of `judged`'s group one refusal, or `weight` at once.
+  void OnDenied(const Judged& judged, const Refusal& refusal, uint64_t weight,
+                JudgeContext& context) {
+    const RefusalGroup& group = *judged.group;
+    const EventTime now = refusal.time;
+    probers_.ExpireUntil(now);
+    Prober& prober = ProberOf(judged, now);
+    if (judged.first_of_group) prober.sample = group.sample;
+    if (!AddToWindow(refusal, prober)) return;
     const auto size = static_cast<int64_t>(prober.window.size());
-    const auto paths = static_cast<int64_t>(prober.window.DistinctPaths());
-    Episode* open = prober.fired ? context.episodes->Touch(kName, "probing",
-                                                           group.client, now)
-                                 : nullptr;
-    prober.fired =
-        open != nullptr || size >= threshold_ || paths >= threshold_paths_;
+    Episode* open =
+        prober.fired ? context.episodes->Touch(kName, "probing", group.client,
+                                               now, &prober.episode)
+                     : nullptr;
+    if (open == nullptr) prober.peak_told = prober.paths_told = 0;
+    if (prober.paths_max > prober.paths_told) {
+      prober.paths_max = static_cast<int64_t>(prober.window.DistinctPaths());
+    }
+    prober.fired = open != nullptr || size >= threshold_ ||
+                   prober.paths_max >= threshold_paths_;
     if (!prober.fired) return;
     Contribution c;
     c.start = now;
@@ -110,19 +152,26 @@ class AnonymousProbing final : public Detector {
     c.rule = "probing";
     c.client = group.client;
     c.user = group.user;
-    c.sample = first_of_group || !open ? &prober.sample : nullptr;
+    c.sample = judged.first_of_group || !open ? &prober.sample : nullptr;
     if (open) {
       context.episodes->Extend(*open, c);
     } else {
-      open = &context.episodes->Add(KeyOf(group.client), quiet_, c);
+      open = &context.episodes->Add(KeyOf(group.client), quiet_, c,
+                                    &prober.episode);
       open->SetExplain("threshold", threshold_);
       open->SetExplain("threshold_paths", threshold_paths_);
       open->SetExplain("window", FormatDuration(window_));
     }
-    Episode& episode = *open;
-    episode.RaiseExplain("peak", size);
-    episode.RaiseExplain("distinct_paths", paths);
-    context.episodes->Announce(episode);
+    Tell("peak", size, &prober.peak_told, *open);
+    Tell("distinct_paths", prober.paths_max, &prober.paths_told, *open);
+    context.episodes->Announce(*open);
+  }
+
+  static void Tell(std::string_view name, int64_t value, int64_t* told,
+                   Episode& episode) {
+    if (value <= *told) return;
+    *told = value;
+    episode.RaiseExplain(name, value);
   }
 
   const int64_t threshold_;
@@ -131,6 +180,7 @@ class AnonymousProbing final : public Detector {
   const Nanos window_;
   const Nanos quiet_;
   Table<Prober> probers_;
+  std::vector<Place> places_;  // By group_id.
   std::vector<Persistent*> state_;
 };
 

@@ -9,6 +9,7 @@
 // Neither wall clock, randomness nor arrival order reaches a detector.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -27,6 +28,9 @@ enum class JudgedKind : uint8_t { kFact, kSeen, kRefusal, kDeed, kTotal };
 
 // One thing to judge. Pointers live during the call.
 struct Judged {
+  // How far ahead `soon` looks.
+  static constexpr std::array<size_t, 4> kSoon = {12, 8, 5, 2};
+
   JudgedKind kind = JudgedKind::kFact;
   EventTime time = 0;
   const Fact* fact = nullptr;
@@ -38,12 +42,21 @@ struct Judged {
   const Sighting* sighting = nullptr;
   bool new_key = false;
   uint32_t raised = 0;  // Bit(SightingFlag).
-  // kRefusal: `refusal`, one of the first N of its minute. kTotal: the rest,
-  // group->kept from index `rest_begin` on, and group->dropped before those.
+  // kRefusal: `refusal`, one of the first N of its minute. Of the group only
+  // its identity and client flags may be used, and with `first_of_group` its
+  // sample. kTotal: the rest, group->kept from index `rest_begin` on, and
+  // group->dropped before those.
   const RefusalGroup* group = nullptr;
+  // Equal ones: of one group, so that what was found out of it once need not be
+  // found again. 0: says nothing.
+  uint64_t group_id = 0;
   const Refusal* refusal = nullptr;
   bool first_of_group = false;
   size_t rest_begin = 0;
+  // The group_id of what will be judged kSoon[i] things later (0: none, or not
+  // known). To fetch memory in time, each with the one before in place; nothing
+  // may be decided on it.
+  std::array<uint64_t, kSoon.size()> soon{};
 
   bool Has(SightingFlag flag) const {
     const Span& span = sighting->flag(flag);

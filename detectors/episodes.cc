@@ -240,15 +240,19 @@ Episode* Episodes::Find(const EpisodeKey& key, EventTime now) {
 }
 
 Episode* Episodes::Touch(std::string_view detector, std::string_view kind,
-                         std::string_view value, EventTime now) {
-  scratch_key_.clear();
-  WireWriter w(&scratch_key_);
-  w.Text(detector);
-  w.Text(kind);
-  if (!value.empty()) w.Text(value);
-  Episode* episode = open_.Find(scratch_key_);
+                         std::string_view value, EventTime now,
+                         TableHandle* at) {
+  Episode* episode = open_.Find(*at);
+  if (episode == nullptr) {
+    scratch_key_.clear();
+    WireWriter w(&scratch_key_);
+    w.Text(detector);
+    w.Text(kind);
+    if (!value.empty()) w.Text(value);
+    episode = open_.Find(scratch_key_, at);
+  }
   if (episode == nullptr || now > episode->belongs_until()) return nullptr;
-  return &open_.Touch(scratch_key_, now);
+  return &open_.Touch(scratch_key_, now, at);
 }
 
 void Episodes::Extend(Episode& episode, const Contribution& c) const {
@@ -268,16 +272,18 @@ void Episodes::Extend(Episode& episode, const Contribution& c) const {
 }
 
 Episode& Episodes::Add(const EpisodeKey& key, Nanos quiet,
-                       const Contribution& c) {
+                       const Contribution& c, TableHandle* at) {
   const std::string bytes = KeyBytes(key);
   if (Episode* held = open_.Find(bytes);
       held != nullptr && c.first > held->belongs_until()) {
     Close(bytes, *held, held->belongs_until());
   }
-  Episode& episode =
-      open_.Touch(bytes, c.last, [this](std::string_view, Episode& evicted) {
+  Episode& episode = open_.Touch(
+      bytes, c.last,
+      [this](std::string_view, Episode& evicted) {
         Emit(evicted, AlertStatus::kFiring, kNoTime);
-      });
+      },
+      at);
   const bool opens = episode.id.empty();
   if (opens) {
     episode.detector = key.detector;

@@ -40,30 +40,31 @@ class SharedText {
   bool differs_ = false;
 };
 
-struct Episode {
+struct alignas(64) Episode {
   static constexpr size_t kEvidenceMax = 5;
 
+  // What a further observation moves comes first, in two cache lines.
+  Severity severity = Severity::kInfo;
+  Confidence confidence = Confidence::kHigh;
+  bool daily = false;
+  EventTime start = 0;
+  EventTime first_seen = 0;
+  EventTime last_seen = 0;
+  Nanos quiet = 0;
+  uint64_t count = 0;
+  SharedText client;
+  std::vector<EventSample> evidence;  // By time; one a minute, 5 minutes.
+  SharedText user;
+  SharedText credential;
+  SmallTextSet claimed_ips;
   std::string detector;
   std::string kind;  // Rules that share an episode share its kind.
   KeyFields key;
   std::string id;
   std::string rule;
-  Severity severity = Severity::kInfo;
-  Confidence confidence = Confidence::kHigh;
-  EventTime start = 0;
-  EventTime first_seen = 0;
-  EventTime last_seen = 0;
-  uint64_t count = 0;
-  bool daily = false;
-  Nanos quiet = 0;
   uint64_t revision = 0;
   uint64_t announced_count = 0;  // At the last revision; 0: none yet.
   Severity announced_severity = Severity::kInfo;
-  SharedText client;
-  SharedText user;
-  SharedText credential;
-  SmallTextSet claimed_ips;
-  std::vector<EventSample> evidence;  // By time; one a minute, 5 minutes.
   // What the detector wants to say; keys in alphabetical order.
   ExplainMap explain;
 
@@ -134,14 +135,18 @@ class Episodes final : public Persistent {
   // null: none.
   Episode* Find(const EpisodeKey& key, EventTime now);
   // The same for a key of at most one value, without making an EpisodeKey:
-  // the many observations of an episode that is open. Counts as a touch.
+  // the many observations of an episode that is open. Counts as a touch. `at`
+  // is where the episode was found before, and where it is found now: by it,
+  // nothing is searched.
   Episode* Touch(std::string_view detector, std::string_view kind,
-                 std::string_view value, EventTime now);
+                 std::string_view value, EventTime now, TableHandle* at);
+  // Fetches what a Touch of that handle, and an Extend, will look at.
+  void Prefetch(TableHandle at) const { open_.Prefetch(at); }
   // Adds to an open episode that Find or Touch gave for `contribution.first`.
   void Extend(Episode& episode, const Contribution& contribution) const;
   // Opens or extends. `quiet`: of the detector; ignored when daily.
   Episode& Add(const EpisodeKey& key, Nanos quiet,
-               const Contribution& contribution);
+               const Contribution& contribution, TableHandle* at = nullptr);
   // To be called when the detector has finished with what Add returned:
   // announces a revision if one is due.
   void Announce(Episode& episode);
@@ -151,6 +156,8 @@ class Episodes final : public Persistent {
   void Finish();
 
   uint64_t evicted() const override { return open_.evicted(); }
+  uint64_t keys() const override { return open_.keys(); }
+  uint64_t keys_max() const override { return open_.keys_max(); }
   std::string_view name() const override { return "episodes"; }
   void Save(WireWriter* out) const override;
   bool Load(WireReader* in) override;

@@ -5,74 +5,87 @@
 namespace klaxon {
 namespace {
 
-// Beyond this many, neighbouring failures of the spray window share an entry
-// (bounded memory; the count stays exact, its edge gets a little coarser).
-constexpr size_t kSprayEntriesMax = 16384;
+// Beyond this many the earliest is given up (bounded memory).
 constexpr size_t kMinuteEntriesMax = 4096;
 
 }  // namespace
 
 void FewDistinct::Add(uint64_t value) {
-  if (values_.size() == kMax ||
-      std::find(values_.begin(), values_.end(), value) != values_.end()) {
-    return;
+  if (size_ == kMax) return;
+  for (size_t i = 0; i < size_; ++i) {
+    if (values_[i] == value) return;
   }
-  values_.push_back(value);
+  values_[size_++] = value;
 }
 
 void FewDistinct::Save(WireWriter* out) const {
-  out->Uint(values_.size());
-  for (uint64_t value : values_) out->Fixed64(value);
+  out->Uint(size_);
+  for (size_t i = 0; i < size_; ++i) out->Fixed64(values_[i]);
 }
 
 void FewDistinct::Load(WireReader* in) {
-  values_.clear();
-  for (uint64_t n = in->Count(); n > 0; --n) values_.push_back(in->Fixed64());
+  size_ = 0;
+  for (uint64_t n = in->Count(); n > 0; --n) Add(in->Fixed64());
+}
+
+bool FailingMinutes::Merge(EventTime time, uint64_t count, uint64_t source) {
+  const EventTime minute = MinuteOf(time);
+  for (auto it = entries_.rbegin(); it != entries_.rend(); ++it) {
+    if (it->last < minute) return false;
+    if (it->source != source || MinuteOf(it->last) != minute) continue;
+    it->first = std::min(it->first, time);
+    it->last = std::max(it->last, time);
+    it->count += count;
+    return true;
+  }
+  return false;
 }
 
 void FailingMinutes::Add(EventTime time, uint64_t count, uint64_t source,
                          Nanos span) {
-  const EventTime minute = MinuteOf(time);
-  bool merged = false;
-  for (auto it = entries_.rbegin(); it != entries_.rend(); ++it) {
-    if (MinuteOf(it->last) < minute) break;
-    if (MinuteOf(it->last) != minute || it->source != source) continue;
-    it->first = std::min(it->first, time);
-    it->last = std::max(it->last, time);
-    it->count += count;
-    merged = true;
-    break;
-  }
-  if (!merged) {
+  if (!Merge(time, count, source)) {
     auto at = std::upper_bound(
         entries_.begin(), entries_.end(), time,
         [](EventTime t, const Entry& e) { return t < e.first; });
     entries_.insert(at, {time, time, count, source});
+    distinct_ = 0;
   }
-  std::erase_if(entries_, [&](const Entry& e) { return time - e.last > span; });
-  // A minute that the window's edge cuts: of its failures only the first and
-  // the last are known by time, so the first alone is surely outside.
+  oldest_ = std::min(oldest_, time);
+  if (oldest_ <= time && time - oldest_ > span) Forget(time, span);
+  if (entries_.size() <= kMinuteEntriesMax) return;
+  entries_.erase(entries_.begin());
+  distinct_ = 0;
+}
+
+void FailingMinutes::Forget(EventTime now, Nanos span) {
+  std::erase_if(entries_, [&](const Entry& e) { return now - e.last > span; });
+  oldest_ = kMaxTime;
   for (Entry& e : entries_) {
-    if (time - e.first <= span || e.count < 2) continue;
-    e.first = e.last;
-    --e.count;
+    // A minute that the window's edge cuts: of its failures only the first and
+    // the last are known by time, so the first alone is surely outside.
+    if (now - e.first > span && e.count >= 2) {
+      e.first = e.last;
+      --e.count;
+    }
+    oldest_ = std::min(oldest_, e.first);
   }
-  if (entries_.size() > kMinuteEntriesMax) entries_.erase(entries_.begin());
+  distinct_ = 0;
 }
 
 void FailingMinutes::RemoveSource(uint64_t source) {
   std::erase_if(entries_, [&](const Entry& e) { return e.source == source; });
+  distinct_ = 0;
 }
 
 size_t FailingMinutes::DistinctMinutes() const {
-  size_t distinct = 0;
+  if (distinct_ != 0) return distinct_;
   EventTime previous = kNoTime;
   for (const Entry& entry : entries_) {
     const EventTime minute = MinuteOf(entry.last);
-    if (minute != previous) ++distinct;
+    if (minute != previous) ++distinct_;
     previous = minute;
   }
-  return distinct;
+  return distinct_;
 }
 
 uint64_t FailingMinutes::Failures() const {
@@ -92,7 +105,7 @@ void FailingMinutes::Save(WireWriter* out) const {
 }
 
 void FailingMinutes::Load(WireReader* in) {
-  entries_.clear();
+  *this = FailingMinutes();
   for (uint64_t n = in->Count(); n > 0; --n) {
     Entry entry;
     entry.first = in->Int();
@@ -100,27 +113,32 @@ void FailingMinutes::Load(WireReader* in) {
     entry.count = in->Uint();
     entry.source = in->Fixed64();
     entries_.push_back(entry);
+    oldest_ = std::min(oldest_, entry.first);
   }
 }
 
 void FailingClient::Save(WireWriter* out) const {
+  static const Burst kNone;
+  const Burst& open = burst != nullptr ? *burst : kNone;
   window.Save(out);
   minutes.Save(out);
-  out->Int(fired);
+  out->Int(open.fired);
   out->Int(last_failure);
-  agents.Save(out);
-  paths.Save(out);
+  open.agents.Save(out);
+  open.paths.Save(out);
   out->Int(slow_day);
 }
 
 void FailingClient::Load(WireReader* in) {
+  auto open = std::make_unique<Burst>();
   window.Load(in);
   minutes.Load(in);
-  fired = in->Int();
+  open->fired = in->Int();
   last_failure = in->Int();
-  agents.Load(in);
-  paths.Load(in);
+  open->agents.Load(in);
+  open->paths.Load(in);
   slow_day = in->Int();
+  if (open->fired != kNoTime) burst = std::move(open);
 }
 
 void RecentIdentities::Add(uint64_t user, EventTime time) {
@@ -172,88 +190,6 @@ void RecentIdentities::Load(WireReader* in) {
     e.before = in->Int();
     entries_.push_back(e);
   }
-}
-
-Spray::Spray(uint64_t keys_max, Nanos window)
-    : window_(window),
-      units_({.name = "unauthorized-burst/spray",
-              .keys_max = keys_max,
-              .expiry = window}) {}
-
-void Spray::Forget(const Unit& unit) {
-  if (unit.internal) --internal_;
-  if (unit.single) --single_;
-}
-
-Spray::State Spray::Add(std::string_view unit, bool internal, uint64_t agent,
-                        EventTime time, uint64_t count) {
-  const auto forget = [this](std::string_view, Unit& u) { Forget(u); };
-  units_.ExpireUntil(time, forget);
-  const size_t before = units_.size();
-  const uint64_t evicted = units_.evicted();
-  Unit& u = units_.Touch(unit, time, forget);
-  if (units_.size() == before && evicted == units_.evicted()) Forget(u);
-  u.internal = internal;
-  if (u.agent_last != kNoTime && u.agent != agent) u.other_last = u.agent_last;
-  u.agent = agent;
-  u.agent_last = time;
-  u.single = u.other_last == kNoTime || time - u.other_last > window_;
-  if (u.internal) ++internal_;
-  if (u.single) ++single_;
-
-  while (!failures_.empty() && time - failures_.front().first > window_) {
-    failure_count_ -= failures_.front().second;
-    failures_.pop_front();
-  }
-  if (failures_.size() < kSprayEntriesMax) {
-    failures_.emplace_back(time, count);
-  } else {
-    failures_.back().second += count;
-  }
-  failure_count_ += count;
-  return {units_.size(), internal_, single_, failure_count_,
-          failures_.front().first};
-}
-
-void Spray::Unit::Save(WireWriter* out) const {
-  out->Bool(internal);
-  out->Bool(single);
-  out->Fixed64(agent);
-  out->Int(agent_last);
-  out->Int(other_last);
-}
-
-void Spray::Unit::Load(WireReader* in) {
-  internal = in->Bool();
-  single = in->Bool();
-  agent = in->Fixed64();
-  agent_last = in->Int();
-  other_last = in->Int();
-}
-
-void Spray::Save(WireWriter* out) const {
-  units_.Save(out);
-  out->Uint(internal_);
-  out->Uint(single_);
-  out->Uint(failures_.size());
-  for (const auto& [time, count] : failures_) {
-    out->Int(time);
-    out->Uint(count);
-  }
-}
-
-bool Spray::Load(WireReader* in) {
-  if (!units_.Load(in)) return false;
-  internal_ = in->Uint();
-  single_ = in->Uint();
-  failures_.clear();
-  failure_count_ = 0;
-  for (uint64_t n = in->Count(); n > 0; --n) {
-    const EventTime time = in->Int();
-    failures_.emplace_back(time, in->Uint());
-    failure_count_ += failures_.back().second;
-  }
-  return in->ok();
 }
 
 }  // namespace klaxon

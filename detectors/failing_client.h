@@ -1,15 +1,14 @@
-// What unauthorized-burst remembers: of a client (or IPv6 /64) that fails to
-// authenticate, of all such clients together, and of who works from where.
+// What unauthorized-burst remembers of a client (or IPv6 /64) that fails to
+// authenticate, and of who works from where. Values of tables; one thread (the
+// judge's).
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <deque>
-#include <string>
-#include <string_view>
+#include <memory>
 #include <vector>
 
 #include "detectors/failure_window.h"
-#include "detectors/persistent.h"
 #include "detectors/table.h"
 #include "event/time.h"
 
@@ -20,27 +19,25 @@ class FewDistinct {
  public:
   static constexpr size_t kMax = 8;
   void Add(uint64_t value);
-  size_t size() const { return values_.size(); }
-  const std::vector<uint64_t>& values() const { return values_; }
-  void Clear() { values_.clear(); }
+  size_t size() const { return size_; }
+  // REQUIRES: size() > 0.
+  uint64_t front() const { return values_.front(); }
   void Save(WireWriter* out) const;
   void Load(WireReader* in);
 
  private:
-  std::vector<uint64_t> values_;
+  size_t size_ = 0;
+  std::array<uint64_t, kMax> values_{};
 };
 
 // Minutes with failures, for low-and-slow: entries of the last 24 h.
 class FailingMinutes {
  public:
-  // One minute of one source.
-  struct Entry {
-    EventTime first;
-    EventTime last;
-    uint64_t count;
-    uint64_t source;
-  };
   void Add(EventTime time, uint64_t count, uint64_t source, Nanos span);
+  // Fetches what the next Add will look at.
+  void Prefetch() const {
+    if (!entries_.empty()) __builtin_prefetch(&entries_.back());
+  }
   void RemoveSource(uint64_t source);
   size_t entries() const { return entries_.size(); }
   size_t DistinctMinutes() const;
@@ -50,20 +47,64 @@ class FailingMinutes {
   void Load(WireReader* in);
 
  private:
-  std::vector<Entry> entries_;  // By time.
+  // One minute of one source.
+  struct Entry {
+    EventTime first;
+    EventTime last;
+    uint64_t count;
+    uint64_t source;
+  };
+  // False: there is none of that minute and source to take it in.
+  bool Merge(EventTime time, uint64_t count, uint64_t source);
+  void Forget(EventTime now, Nanos span);
+
+  std::vector<Entry> entries_;     // By time.
+  EventTime oldest_ = kMaxTime;    // No entry has an earlier `first`.
+  mutable uint32_t distinct_ = 0;  // DistinctMinutes(); 0: to be counted.
 };
 
-// A client or a /64.
-struct FailingClient {
-  FailureWindow window;
-  FailingMinutes minutes;
-  // Of the open burst/workload episode; kNoTime: there is none.
-  EventTime fired = kNoTime;
-  EventTime last_failure = kNoTime;
-  FewDistinct agents;
-  FewDistinct paths;
-  EventTime slow_day = kNoTime;  // UTC day of its low_and_slow alert.
+// Of an episode that is open: what it was told already, so that one more
+// failure of the same kind has nothing to say. Not saved: to say it again
+// changes nothing.
+struct Told {
+  TableHandle episode;
+  int64_t peak = 0;  // The greatest number of its rule.
+  int64_t agents = 0;
+  int64_t paths = 0;
+  EventTime evidence_until = kNoTime;  // Has what is before.
+};
 
+// A client or a /64: little, as there may be millions; what one more failure
+// moves comes first.
+struct FailingClient {
+  // Of the open burst or workload.
+  struct alignas(64) Burst {
+    EventTime fired = kNoTime;
+    Told told;
+    FewDistinct agents;
+    FewDistinct paths;
+  };
+
+  FailureWindow window;
+  EventTime last_failure = kNoTime;
+  std::unique_ptr<Burst> burst;  // Null: there is none.
+  EventTime slow_day = kNoTime;  // UTC day of its low_and_slow alert.
+  std::unique_ptr<Told> slow;    // Its episode; null: nothing told.
+  FailingMinutes minutes;
+  // An address that its /64 holds nothing of. A hint: false says nothing. Not
+  // saved.
+  bool apart = false;
+
+  // Fetches what is pointed to.
+  void Prefetch() const {
+    window.Prefetch();
+    minutes.Prefetch();
+    if (burst == nullptr) return;
+    const auto* bytes = reinterpret_cast<const char*>(burst.get());
+    for (size_t at = 0; at < sizeof(Burst); at += 64) {
+      __builtin_prefetch(bytes + at);
+    }
+  }
   void Save(WireWriter* out) const;
   void Load(WireReader* in);
 };
@@ -86,46 +127,6 @@ class RecentIdentities {
     EventTime before;  // Last time before that minute; kNoTime: none.
   };
   std::vector<Entry> entries_;
-};
-
-// All failing clients of the last five minutes: a spray?
-class Spray final : public Persistent {
- public:
-  struct State {
-    size_t clients = 0;
-    size_t internal = 0;
-    size_t single_agent = 0;
-    uint64_t failures = 0;     // Within the window.
-    EventTime first_time = 0;  // Of those.
-  };
-  Spray(uint64_t keys_max, Nanos window);
-  // `unit`: the address, an IPv6 one's /64.
-  State Add(std::string_view unit, bool internal, uint64_t agent,
-            EventTime time, uint64_t count);
-  uint64_t evicted() const override { return units_.evicted(); }
-
-  std::string_view name() const override { return "unauthorized-burst/spray"; }
-  void Save(WireWriter* out) const override;
-  bool Load(WireReader* in) override;
-
- private:
-  struct Unit {
-    bool internal = false;
-    bool single = true;
-    uint64_t agent = 0;  // The newest, and the newest other one.
-    EventTime agent_last = kNoTime;
-    EventTime other_last = kNoTime;
-    void Save(WireWriter* out) const;
-    void Load(WireReader* in);
-  };
-  void Forget(const Unit& unit);
-
-  const Nanos window_;
-  Table<Unit> units_;
-  size_t internal_ = 0;
-  size_t single_ = 0;
-  std::deque<std::pair<EventTime, uint64_t>> failures_;
-  uint64_t failure_count_ = 0;
 };
 
 }  // namespace klaxon

@@ -2,73 +2,127 @@
 
 #include <algorithm>
 
+#include "absl/container/inlined_vector.h"
+
 namespace klaxon {
+namespace {
+
+// Of what a window of the default options holds no copy is allocated.
+template <typename T>
+using Scratch = absl::InlinedVector<T, 128>;
+
+}  // namespace
+
+bool FailureWindow::Holds(uint64_t request) const {
+  if (tags_ != nullptr) {
+    const auto tag = static_cast<uint16_t>(request);
+    const uint16_t* const tags = tags_.get();
+    uint16_t seen = 0;  // No bool, no early exit: one vector loop.
+    for (uint32_t i = 0; i < capacity_; ++i) seen |= tags[i] == tag ? 1 : 0;
+    if (seen == 0) return false;
+  }
+  for (uint32_t i = 0; i < size_; ++i) {
+    if ((*this)[i].refusal.request == request) return true;
+  }
+  return false;
+}
+
+void FailureWindow::Put(uint32_t place, const Entry& entry) {
+  ring_[place] = entry;
+  if (tags_ != nullptr) {
+    tags_[place] = static_cast<uint16_t>(entry.refusal.request);
+  }
+}
+
+void FailureWindow::Grow() {
+  const uint32_t capacity = std::max(1u, 2 * capacity_);
+  auto ring = std::make_unique<Entry[]>(capacity);
+  for (uint32_t i = 0; i < size_; ++i) ring[i] = (*this)[i];
+  ring_ = std::move(ring);
+  capacity_ = capacity;
+  head_ = 0;
+  if (capacity <= kUntagged) return;
+  tags_ = std::make_unique<uint16_t[]>(capacity);
+  for (uint32_t i = 0; i < size_; ++i) {
+    tags_[i] = static_cast<uint16_t>(ring_[i].refusal.request);
+  }
+}
+
+void FailureWindow::Clear() {
+  capacity_ = head_ = size_ = 0;
+  ring_.reset();
+  tags_.reset();
+}
 
 bool FailureWindow::Add(const Entry& added, Nanos span, size_t entries_max) {
-  const Refusal& refusal = added.refusal;
-  bool known = false;  // No early exit: so that it is one vector loop.
-  for (size_t i = head_; i < requests_.size(); ++i) {
-    known |= requests_[i] == refusal.request;
+  if (Holds(added.refusal.request)) return false;
+  if (size_ == capacity_) Grow();
+  const EventTime time = added.refusal.time;
+  uint32_t at = size_;  // Almost always the newest.
+  while (at > 0 && time < (*this)[at - 1].refusal.time) {
+    Put(Place(at), (*this)[at - 1]);
+    --at;
   }
-  if (known) return false;
-  size_t at = entries_.size();  // Almost always the newest.
-  while (at > head_ && refusal.time < entries_[at - 1].refusal.time) --at;
-  entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(at), added);
-  requests_.insert(requests_.begin() + static_cast<ptrdiff_t>(at),
-                   refusal.request);
-  const EventTime newest = entries_.back().refusal.time;
-  size_t drop = size() > entries_max ? 1 : 0;
-  while (newest - entries_[head_ + drop].refusal.time > span) ++drop;
-  DropFront(drop);
+  Put(Place(at), added);
+  ++size_;
+  const EventTime newest = (*this)[size_ - 1].refusal.time;
+  uint32_t drop = size_ > entries_max ? 1 : 0;
+  while (newest - (*this)[drop].refusal.time > span) ++drop;
+  head_ = Place(drop);
+  size_ -= drop;
   return true;
 }
 
-void FailureWindow::DropFront(size_t count) {
-  head_ += count;
-  if (head_ < 64 && head_ * 2 <= entries_.size()) return;
-  entries_.erase(entries_.begin(),
-                 entries_.begin() + static_cast<ptrdiff_t>(head_));
-  requests_.erase(requests_.begin(),
-                  requests_.begin() + static_cast<ptrdiff_t>(head_));
-  head_ = 0;
-}
-
 void FailureWindow::RemoveSource(uint64_t source) {
-  entries_.erase(entries_.begin(),
-                 entries_.begin() + static_cast<ptrdiff_t>(head_));
-  head_ = 0;
-  std::erase_if(entries_, [&](const Entry& e) { return e.source == source; });
-  requests_.clear();
-  for (const Entry& e : entries_) requests_.push_back(e.refusal.request);
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < size_; ++i) {
+    const Entry& entry = (*this)[i];
+    if (entry.source == source) continue;
+    if (kept != i) Put(Place(kept), entry);
+    ++kept;
+  }
+  size_ = kept;
 }
 
 size_t FailureWindow::DistinctPaths() const {
-  std::vector<uint64_t> paths;
-  for (const Entry& entry : entries()) paths.push_back(entry.refusal.path);
+  Scratch<uint64_t> paths;
+  for (uint32_t i = 0; i < size_; ++i) {
+    paths.push_back((*this)[i].refusal.path);
+  }
   std::sort(paths.begin(), paths.end());
   return static_cast<size_t>(std::unique(paths.begin(), paths.end()) -
                              paths.begin());
 }
 
+bool FailureWindow::HoldsPath(uint64_t path) const {
+  for (uint32_t i = 0; i < size_; ++i) {
+    if ((*this)[i].refusal.path == path) return true;
+  }
+  return false;
+}
+
 bool FailureWindow::Steady() const {
-  std::vector<Nanos> gaps;
-  const std::span<const Entry> held = entries();
-  for (size_t i = 1; i < held.size(); ++i) {
-    if (held[i].after_dropped) continue;
-    gaps.push_back(held[i].refusal.time - held[i - 1].refusal.time);
+  Scratch<Nanos> gaps;
+  for (uint32_t i = 1; i < size_; ++i) {
+    const Entry& entry = (*this)[i];
+    if (entry.after_dropped) continue;
+    gaps.push_back(entry.refusal.time - (*this)[i - 1].refusal.time);
   }
   if (gaps.size() < 2) return true;
-  std::sort(gaps.begin(), gaps.end());
-  const size_t half = gaps.size() / 2;
+  const auto middle = gaps.begin() + static_cast<ptrdiff_t>(gaps.size() / 2);
+  std::nth_element(gaps.begin(), middle, gaps.end());
+  const Nanos largest = *std::max_element(middle, gaps.end());
   // Twice the median, so that the mean of the middle two stays a whole number.
-  const Nanos median2 =
-      gaps.size() % 2 == 1 ? 2 * gaps[half] : gaps[half - 1] + gaps[half];
-  return 2 * gaps.back() <= 10 * median2;
+  const Nanos median2 = gaps.size() % 2 == 1
+                            ? 2 * *middle
+                            : *std::max_element(gaps.begin(), middle) + *middle;
+  return 2 * largest <= 10 * median2;
 }
 
 void FailureWindow::Save(WireWriter* out) const {
-  out->Uint(size());
-  for (const Entry& entry : entries()) {
+  out->Uint(size_);
+  for (uint32_t i = 0; i < size_; ++i) {
+    const Entry& entry = (*this)[i];
     out->Int(entry.refusal.time);
     out->Fixed64(entry.refusal.request);
     out->Fixed64(entry.refusal.path);
@@ -79,18 +133,17 @@ void FailureWindow::Save(WireWriter* out) const {
 }
 
 void FailureWindow::Load(WireReader* in) {
-  head_ = 0;
-  entries_.clear();
-  requests_.clear();
+  Clear();
   for (uint64_t n = in->Count(); n > 0; --n) {
-    Entry& entry = entries_.emplace_back();
+    Entry entry;
     entry.refusal.time = in->Int();
     entry.refusal.request = in->Fixed64();
     entry.refusal.path = in->Fixed64();
     entry.refusal.agent = in->Fixed64();
     entry.source = in->Fixed64();
     entry.after_dropped = in->Bool();
-    requests_.push_back(entry.refusal.request);
+    if (size_ == capacity_) Grow();
+    Put(Place(size_++), entry);
   }
 }
 

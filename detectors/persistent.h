@@ -18,6 +18,9 @@ class Persistent {
   virtual bool Load(WireReader* in) = 0;
   // Keys given up for want of room, ever.
   virtual uint64_t evicted() const { return 0; }
+  // Of a table: keys it holds, and may hold. Else 0.
+  virtual uint64_t keys() const { return 0; }
+  virtual uint64_t keys_max() const { return 0; }
 };
 
 }  // namespace klaxon

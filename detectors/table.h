@@ -12,9 +12,11 @@
 //
 // `V` is default-constructible and has `void Save(WireWriter*) const` and
 // `void Load(WireReader*)`. References to values live until that key is
-// erased, expired or evicted (values never move).
+// erased, expired or evicted (values never move). Who comes back to a key again
+// and again keeps its TableHandle: no hashing, and it tells when the key went.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -36,6 +38,14 @@ struct TableOptions {
   Nanos expiry = kMaxTime;  // A key untouched for longer goes.
 };
 
+// Where a key was found. Never dangles: a key that went, and came again, has
+// another one. Only for the table that gave it, and not for snapshots.
+struct TableHandle {
+  uint32_t id = UINT32_MAX;
+  uint32_t generation = 0;
+  bool operator==(const TableHandle&) const = default;
+};
+
 // What does not depend on the value type.
 class TableBase : public Persistent {
  public:
@@ -43,6 +53,8 @@ class TableBase : public Persistent {
   std::string_view name() const override { return options_.name; }
   virtual size_t size() const = 0;
   uint64_t evicted() const override { return evicted_; }
+  uint64_t keys() const override { return size(); }
+  uint64_t keys_max() const override { return options_.keys_max; }
 
  protected:
   TableOptions options_;
@@ -56,35 +68,50 @@ class Table final : public TableBase {
     lists_.fill({kNone, kNone});
   }
 
+  // `at`, where given, is where `key` was found before, or a new handle; it
+  // becomes where the key is now. Where it holds nothing is searched.
+
   // Null: not there. Does not touch.
-  V* Find(std::string_view key) {
-    auto it = index_.find(Absl(key));
-    return it == index_.end() ? nullptr : &slot(it->second).value;
+  V* Find(std::string_view key, TableHandle* at = nullptr) {
+    const uint32_t id = IdOf(key, at);
+    return id == kNone ? nullptr : &slot(id).value;
+  }
+  V* Find(TableHandle at) { return Holds(at) ? &slot(at.id).value : nullptr; }
+
+  // Fetches what Find and Touch of that handle will look at, and the first
+  // 128 bytes of the value.
+  void Prefetch(TableHandle at) const {
+    if (at.id >= used_) return;
+    constexpr size_t kBytes = std::min<size_t>(sizeof(V), 128);
+    const auto* value = reinterpret_cast<const char*>(&slot(at.id).value);
+    __builtin_prefetch(&node(at.id));
+    for (size_t i = 0; i < kBytes; i += 64) __builtin_prefetch(value + i);
+    __builtin_prefetch(value + kBytes - 1);
   }
 
   // Finds or makes the value and touches the key at `now`.
-  V& Touch(std::string_view key, EventTime now) {
-    return Touch(key, now, [](std::string_view, V&) {});
+  V& Touch(std::string_view key, EventTime now, TableHandle* at = nullptr) {
+    return Touch(key, now, [](std::string_view, V&) {}, at);
   }
   // … calling `on_remove(key, value)` for a key that must be evicted for it.
   template <typename OnRemove>
-  V& Touch(std::string_view key, EventTime now, OnRemove on_remove) {
-    auto it = index_.find(Absl(key));
-    if (it != index_.end()) {
-      Slot& s = slot(it->second);
-      Unlink(it->second);
-      ++s.weight;
-      Link(it->second, now);
-      return s.value;
+  V& Touch(std::string_view key, EventTime now, OnRemove on_remove,
+           TableHandle* at = nullptr) {
+    uint32_t id = IdOf(key, at);
+    if (id != kNone) {
+      Unlink(id);
+      uint32_t& weight = node(id).weight;
+      if (weight != UINT32_MAX) ++weight;
+    } else {
+      if (index_.size() >= options_.keys_max) EvictOne(on_remove);
+      id = NewSlot();
+      slot(id).key = key;
+      node(id).weight = 1;
+      index_.emplace(Absl(slot(id).key), id);
+      if (at != nullptr) *at = {id, node(id).generation};
     }
-    if (index_.size() >= options_.keys_max) EvictOne(on_remove);
-    const uint32_t id = NewSlot();
-    Slot& s = slot(id);
-    s.key = key;
-    s.weight = 1;
-    index_.emplace(Absl(s.key), id);
     Link(id, now);
-    return s.value;
+    return slot(id).value;
   }
 
   void Erase(std::string_view key) {
@@ -98,11 +125,19 @@ class Table final : public TableBase {
   }
   template <typename OnRemove>
   void ExpireUntil(EventTime now, OnRemove on_remove) {
-    if (options_.expiry == kMaxTime) return;
+    if (options_.expiry == kMaxTime || oldest_ > now ||
+        now - oldest_ <= options_.expiry) {
+      return;
+    }
+    oldest_ = kMaxTime;
     for (const List& list : lists_) {
       while (list.head != kNone) {
+        const EventTime touched = node(list.head).touched;
+        if (now - touched <= options_.expiry) {
+          oldest_ = std::min(oldest_, touched);
+          break;
+        }
         Slot& s = slot(list.head);
-        if (now - s.touched <= options_.expiry) break;
         on_remove(std::string_view(s.key), s.value);
         Remove(list.head);
       }
@@ -116,7 +151,7 @@ class Table final : public TableBase {
   template <typename Visit>
   void ForEach(Visit visit) {
     for (const List& list : lists_) {
-      for (uint32_t id = list.head; id != kNone; id = slot(id).next) {
+      for (uint32_t id = list.head; id != kNone; id = node(id).next) {
         visit(std::string_view(slot(id).key), slot(id).value);
       }
     }
@@ -126,11 +161,11 @@ class Table final : public TableBase {
     out->Uint(evicted_);
     out->Uint(index_.size());
     for (const List& list : lists_) {
-      for (uint32_t id = list.head; id != kNone; id = slot(id).next) {
+      for (uint32_t id = list.head; id != kNone; id = node(id).next) {
         const Slot& s = slot(id);
         out->Text(s.key);
-        out->Int(s.touched);
-        out->Uint(s.weight);
+        out->Int(node(id).touched);
+        out->Uint(node(id).weight);
         s.value.Save(out);
       }
     }
@@ -144,7 +179,8 @@ class Table final : public TableBase {
       Slot& s = slot(id);
       s.key = in->Text();
       const EventTime touched = in->Int();
-      s.weight = in->Uint();
+      node(id).weight = static_cast<uint32_t>(
+          std::clamp<uint64_t>(in->Uint(), 1, UINT32_MAX));
       s.value.Load(in);
       if (!in->ok() || !index_.emplace(Absl(s.key), id).second) return false;
       Link(id, touched);
@@ -154,16 +190,26 @@ class Table final : public TableBase {
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
-  static constexpr size_t kPageSlots = 4096;  // One sub-table of a snapshot.
+  // Small: every table of every cluster that has a key has a page.
+  static constexpr size_t kPageSlots = 128;
   static constexpr size_t kClasses = 16;
 
   struct Slot {
     std::string key;
+    V value{};
+  };
+  // Apart from the slots: a touch changes three of them, and those of a few
+  // thousand keys fit into a cache that the values would not.
+  struct Node {
     EventTime touched = 0;
-    uint64_t weight = 0;
+    uint32_t weight = 0;      // Touches; saturates.
+    uint32_t generation = 0;  // How many keys this slot has given up.
     uint32_t prev = kNone;
     uint32_t next = kNone;
-    V value{};
+  };
+  struct Page {
+    std::array<Node, kPageSlots> nodes;
+    std::array<Slot, kPageSlots> slots;
   };
   struct List {
     uint32_t head;  // Touched longest ago.
@@ -173,13 +219,33 @@ class Table final : public TableBase {
   static absl::string_view Absl(std::string_view s) {
     return absl::string_view(s.data(), s.size());
   }
-  Slot& slot(uint32_t id) { return pages_[id / kPageSlots][id % kPageSlots]; }
-  const Slot& slot(uint32_t id) const {
-    return pages_[id / kPageSlots][id % kPageSlots];
+  Slot& slot(uint32_t id) {
+    return pages_[id / kPageSlots]->slots[id % kPageSlots];
   }
-  List& ListOf(const Slot& s) {
-    const size_t cls = std::bit_width(s.weight) - 1;
+  const Slot& slot(uint32_t id) const {
+    return pages_[id / kPageSlots]->slots[id % kPageSlots];
+  }
+  Node& node(uint32_t id) {
+    return pages_[id / kPageSlots]->nodes[id % kPageSlots];
+  }
+  const Node& node(uint32_t id) const {
+    return pages_[id / kPageSlots]->nodes[id % kPageSlots];
+  }
+  List& ListOf(const Node& n) {
+    const size_t cls = std::bit_width(n.weight) - 1;
     return lists_[cls < kClasses ? cls : kClasses - 1];
+  }
+  // A slot that is free has the generation of its next key.
+  bool Holds(TableHandle at) const {
+    return at.id < used_ && node(at.id).generation == at.generation;
+  }
+
+  uint32_t IdOf(std::string_view key, TableHandle* at) const {
+    if (at != nullptr && Holds(*at)) return at->id;
+    auto it = index_.find(Absl(key));
+    if (it == index_.end()) return kNone;
+    if (at != nullptr) *at = {it->second, node(it->second).generation};
+    return it->second;
   }
 
   uint32_t NewSlot() {
@@ -189,37 +255,42 @@ class Table final : public TableBase {
       return id;
     }
     if (used_ == pages_.size() * kPageSlots) {
-      pages_.push_back(std::make_unique<Slot[]>(kPageSlots));
+      pages_.push_back(std::make_unique<Page>());
     }
     return used_++;
   }
 
   void Link(uint32_t id, EventTime now) {
-    Slot& s = slot(id);
-    List& list = ListOf(s);
+    Node& n = node(id);
+    List& list = ListOf(n);
     // A late observation must not break the order that expiry relies on.
-    if (list.tail != kNone && slot(list.tail).touched > now) {
-      now = slot(list.tail).touched;
+    if (list.tail != kNone && node(list.tail).touched > now) {
+      now = node(list.tail).touched;
     }
-    s.touched = now;
-    s.prev = list.tail;
-    s.next = kNone;
-    (list.tail == kNone ? list.head : slot(list.tail).next) = id;
+    oldest_ = std::min(oldest_, now);
+    n.touched = now;
+    n.prev = list.tail;
+    n.next = kNone;
+    (list.tail == kNone ? list.head : node(list.tail).next) = id;
     list.tail = id;
   }
 
   void Unlink(uint32_t id) {
-    Slot& s = slot(id);
-    List& list = ListOf(s);
-    (s.prev == kNone ? list.head : slot(s.prev).next) = s.next;
-    (s.next == kNone ? list.tail : slot(s.next).prev) = s.prev;
+    const Node& n = node(id);
+    List& list = ListOf(n);
+    (n.prev == kNone ? list.head : node(n.prev).next) = n.next;
+    (n.next == kNone ? list.tail : node(n.next).prev) = n.prev;
   }
 
   void Remove(uint32_t id) {
     Unlink(id);
-    Slot& s = slot(id);
-    index_.erase(Absl(s.key));
-    s = Slot();
+    index_.erase(Absl(slot(id).key));
+    Free(id);
+  }
+
+  void Free(uint32_t id) {
+    slot(id) = Slot();
+    node(id) = {.generation = node(id).generation + 1};
     free_.push_back(id);
   }
 
@@ -237,16 +308,17 @@ class Table final : public TableBase {
 
   void Clear() {
     index_.clear();
-    pages_.clear();
     free_.clear();
-    used_ = 0;
+    for (uint32_t id = used_; id-- > 0;) Free(id);
     lists_.fill({kNone, kNone});
+    oldest_ = kMaxTime;
   }
 
   absl::flat_hash_map<absl::string_view, uint32_t> index_;
-  std::vector<std::unique_ptr<Slot[]>> pages_;
+  std::vector<std::unique_ptr<Page>> pages_;
   std::vector<uint32_t> free_;
   uint32_t used_ = 0;
+  EventTime oldest_ = kMaxTime;  // Nothing was touched before.
   std::array<List, kClasses> lists_;
 };
 

@@ -33,6 +33,11 @@ class Timers final : public Persistent {
     return true;
   }
 
+  template <typename Predicate>
+  void EraseIf(Predicate predicate) {
+    std::erase_if(timers_, predicate);
+  }
+
   std::string_view name() const override { return "timers"; }
   void Save(WireWriter* out) const override {
     out->Uint(timers_.size());

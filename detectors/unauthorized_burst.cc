@@ -1,17 +1,22 @@
 #include "detectors/unauthorized_burst.h"
 
-#include <fmt/format.h>
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 
 #include "detectors/failing_client.h"
+#include "detectors/recent_samples.h"
+#include "detectors/spray.h"
+#include "detectors/unauthorized_burst_text.h"
 #include "event/address.h"
 
 namespace klaxon {
 namespace {
 
 constexpr std::string_view kName = "unauthorized-burst";
+// Key of the samples of all clients together; no client has this name.
+constexpr std::string_view kAllClients = "*";
 
 uint64_t HashText(std::string_view text) {
   return XXH3_64bits(text.data(), text.size());
@@ -24,86 +29,35 @@ std::string PrefixOf(const std::string& client) {
   return address && !address->is_v4() ? address->Prefix64() : "";
 }
 
-// The earliest failure of each of the last minutes, for evidence of a window
-// that reaches back. Encoded: a flood of clients leaves one each.
-struct RecentSamples {
-  struct Minute {
-    EventTime time = kNoTime;  // Of the sample.
-    uint64_t order = 0;
-    std::string bytes;
-  };
-  std::vector<Minute> minutes;  // By time.
-  void Add(const EventSample& sample, size_t keep) {
-    Minute* at = nullptr;
-    for (Minute& held : minutes) {
-      if (MinuteOf(held.time) != MinuteOf(sample.time)) continue;
-      if (std::pair(held.time, held.order) <=
-          std::pair(sample.time, sample.order)) {
-        return;
-      }
-      at = &held;
-    }
-    if (at == nullptr) {
-      if (minutes.size() >= keep) minutes.erase(minutes.begin());
-      at = &minutes.emplace_back();
-    }
-    at->time = sample.time;
-    at->order = sample.order;
-    at->bytes.clear();
-    WireWriter w(&at->bytes);
-    PutSample(sample, &w);
-    at->bytes.shrink_to_fit();
-  }
-  void Save(WireWriter* out) const {
-    out->Uint(minutes.size());
-    for (const Minute& minute : minutes) out->Text(minute.bytes);
-  }
-  void Load(WireReader* in) {
-    minutes.clear();
-    for (uint64_t n = in->Count(); n > 0; --n) {
-      const std::string_view bytes = in->Text();
-      WireReader r(bytes);
-      EventSample sample;
-      GetSample(&r, &sample);
-      minutes.push_back({sample.time, sample.order, std::string(bytes)});
-    }
-  }
-};
-// Key of the samples of all clients together; no client has this name.
-constexpr std::string_view kAllClients = "*";
-
 struct Identities {
   RecentIdentities recent;
   void Save(WireWriter* out) const { recent.Save(out); }
   void Load(WireReader* in) { recent.Load(in); }
 };
 
-struct Settings {
-  explicit Settings(const DetectorOptions& options)
-      : threshold(options.GetCount("threshold")),
-        high(threshold * options.GetCount("high_factor")),
-        window(options.GetDuration("window")),
-        quiet(options.GetDuration("quiet")),
-        slow_minutes(options.GetCount("slow_minutes")),
-        slow_window(options.GetDuration("slow_window")),
-        spray_clients(options.GetCount("spray_clients")),
-        spray_window(options.GetDuration("spray_window")),
-        rotation_percent(options.GetCount("rotation_percent")),
-        success_within(options.GetDuration("success_within")),
-        shared_identities(options.GetCount("shared_identities")),
-        workload_paths(options.GetCount("workload_paths")) {}
-  int64_t threshold;
-  int64_t high;
-  Nanos window;
-  Nanos quiet;
-  int64_t slow_minutes;
-  Nanos slow_window;
-  int64_t spray_clients;
-  Nanos spray_window;
-  int64_t rotation_percent;
-  Nanos success_within;
-  int64_t shared_identities;
-  int64_t workload_paths;
+// Tells the episode a number that grew.
+void Raise(std::string_view name, int64_t value, int64_t* told,
+           Episode& episode) {
+  if (value <= *told) return;
+  *told = value;
+  episode.RaiseExplain(name, value);
+}
+
+// What was worked out of a group once, for all of its refusals.
+struct alignas(64) Place {
+  uint64_t group_id = 0;
+  TableHandle client;   // Of the address.
+  TableHandle whole;    // Of its /64.
+  TableHandle unit;     // Of either, in the spray.
+  std::string prefix;   // The /64; empty: none.
+  uint64_t source = 0;  // Hash of the address, where there is a /64.
+};
+
+// One failure, or several at once.
+struct Failure {
+  const RefusalGroup& group;
+  const Refusal& refusal;
+  uint64_t weight;  // It, and those before it that were not kept.
 };
 
 class UnauthorizedBurst final : public Detector {
@@ -127,102 +81,151 @@ class UnauthorizedBurst final : public Detector {
     if (judged.sighting != nullptr) {
       OnIdentity(judged, context);
     } else if (judged.kind == JudgedKind::kRefusal) {
-      RememberSample(judged);
-      OnFailure(*judged.group, *judged.refusal, 1, context);
+      FetchSoon(judged, *context.episodes);
+      Place& place = PlaceOf(judged);
+      if (judged.first_of_group) RememberSample(judged, place);
+      OnFailure({*judged.group, *judged.refusal, 1}, place, context);
     } else if (judged.kind == JudgedKind::kTotal && judged.group != nullptr) {
-      OnRest(judged, context);
+      OnRest(judged, PlaceOf(judged), context);
     }
   }
 
-  AlertText Describe(const Episode& episode) const override;
+  AlertText Describe(const Episode& episode) const override {
+    return DescribeUnauthorizedBurst(episode, settings_);
+  }
   std::span<Persistent* const> state() override { return state_; }
 
  private:
+  static constexpr size_t kPlaces = 4096;
+
   static EpisodeKey BurstKey(std::string_view client) {
     return {kName, "burst", {{"client", std::string(client)}}, false};
   }
   // Null: `client` has no open burst.
   Episode* OpenBurst(FailingClient& client, std::string_view name,
                      EventTime now, JudgeContext& context) {
-    if (client.fired == kNoTime) return nullptr;
-    Episode* episode = context.episodes->Touch(kName, "burst", name, now);
-    if (episode == nullptr) {
-      client.fired = kNoTime;
-      client.agents.Clear();
-      client.paths.Clear();
-    }
+    if (client.burst == nullptr) return nullptr;
+    Episode* episode = context.episodes->Touch(kName, "burst", name, now,
+                                               &client.burst->told.episode);
+    if (episode == nullptr) client.burst.reset();
     return episode;
   }
 
-  void RememberSample(const Judged& judged);
-  void OnRest(const Judged& judged, JudgeContext& context);
-  void OnFailure(const RefusalGroup& group, const Refusal& refusal,
-                 uint64_t weight, JudgeContext& context);
+  // A failure is some twenty cache misses, one behind the other, and little
+  // work: they are taken ahead of time, for several failures at once.
+  void FetchSoon(const Judged& judged, const Episodes& episodes);
+  // Null: that group was not seen yet.
+  const Place* FindPlace(uint64_t group_id) const;
+  Place& PlaceOf(const Judged& judged);
+  void RememberSample(const Judged& judged, const Place& place);
+  void OnRest(const Judged& judged, Place& place, JudgeContext& context);
+  void OnFailure(const Failure& failure, Place& place, JudgeContext& context);
   // One failure of a key: an address, or the /64 of one (`source` its hash).
-  // False: the request was counted before.
-  bool OnKey(const std::string& key, const RefusalGroup& group,
-             const Refusal& refusal, uint64_t source, uint64_t weight,
-             JudgeContext& context);
+  // `at`: where the key was found before. Null: the request was counted before.
+  FailingClient* OnKey(const std::string& key, TableHandle* at,
+                       const Failure& failure, uint64_t source,
+                       JudgeContext& context);
   void JudgeBurst(const std::string& key, FailingClient& client,
-                  const RefusalGroup& group, const Refusal& refusal,
-                  uint64_t weight, JudgeContext& context);
-  void JudgeSlow(const std::string& key, FailingClient& client,
-                 const RefusalGroup& group, EventTime time, uint64_t weight,
-                 JudgeContext& context);
-  void JudgeSpray(const RefusalGroup& group, const std::string& unit,
-                  const Refusal& refusal, uint64_t weight,
+                  const Failure& failure, uint64_t source,
                   JudgeContext& context);
-  void AddSamples(std::string_view key, EventTime now, Episode& episode);
+  void JudgeSlow(const std::string& key, FailingClient& client,
+                 const Failure& failure, JudgeContext& context);
+  void JudgeSpray(const Failure& failure, Place& place, JudgeContext& context);
+  void AddSamples(std::string_view key, EventTime now, Told* told,
+                  Episode& episode);
 
   void OnIdentity(const Judged& judged, JudgeContext& context);
   void JudgeSuccess(const std::string& key, const Judged& judged,
                     EventTime time, JudgeContext& context);
 
-  const Settings settings_;
+  const BurstSettings settings_;
   Table<FailingClient> clients_;  // Addresses and /64s.
   Table<RecentSamples> samples_;
   Table<Identities> identities_;
   Spray spray_;
   std::vector<Persistent*> state_;
+  Told spray_told_;  // Of the open spray.
+  // By group_id: as many as there are groups in most minutes. Where two of a
+  // minute meet, their places are only found more often.
+  std::vector<Place> places_;
+  std::string sample_bytes_;
 };
 
-void UnauthorizedBurst::RememberSample(const Judged& judged) {
-  if (!judged.first_of_group) return;
-  const RefusalGroup& group = *judged.group;
-  samples_.ExpireUntil(judged.time);
-  const auto minutes = [](Nanos window) {
-    return static_cast<size_t>(window / kMinute) + 1;
-  };
-  const std::string prefix = PrefixOf(group.client);
-  for (std::string_view key :
-       {std::string_view(group.client), std::string_view(prefix)}) {
-    if (key.empty()) continue;
-    samples_.Touch(key, judged.time)
-        .Add(group.sample, minutes(settings_.window));
-  }
-  samples_.Touch(kAllClients, judged.time)
-      .Add(group.sample, minutes(settings_.spray_window));
+const Place* UnauthorizedBurst::FindPlace(uint64_t group_id) const {
+  const Place& place = places_[group_id % kPlaces];
+  return place.group_id == group_id && group_id != 0 ? &place : nullptr;
 }
 
-void UnauthorizedBurst::OnRest(const Judged& judged, JudgeContext& context) {
+void UnauthorizedBurst::FetchSoon(const Judged& judged,
+                                  const Episodes& episodes) {
+  if (places_.empty()) places_.resize(kPlaces);
+  __builtin_prefetch(&places_[judged.soon[0] % kPlaces]);
+  if (const Place* place = FindPlace(judged.soon[1])) {
+    clients_.Prefetch(place->client);
+    clients_.Prefetch(place->whole);
+    spray_.Prefetch(place->unit);
+  }
+  if (const Place* place = FindPlace(judged.soon[2])) {
+    if (const auto* own = clients_.Find(place->client)) own->Prefetch();
+    if (const auto* whole = clients_.Find(place->whole)) whole->Prefetch();
+  }
+  if (const Place* place = FindPlace(judged.soon[3])) {
+    const FailingClient* own = clients_.Find(place->client);
+    if (own == nullptr || own->burst == nullptr) return;
+    episodes.Prefetch(own->burst->told.episode);
+  }
+}
+
+Place& UnauthorizedBurst::PlaceOf(const Judged& judged) {
+  if (places_.empty()) places_.resize(kPlaces);
+  Place& place = places_[judged.group_id % kPlaces];
+  if (place.group_id == judged.group_id && judged.group_id != 0) return place;
+  const std::string& client = judged.group->client;
+  place.group_id = judged.group_id;
+  place.client = place.whole = place.unit = TableHandle();
+  place.prefix = PrefixOf(client);
+  place.source = place.prefix.empty() ? 0 : HashText(client);
+  return place;
+}
+
+void UnauthorizedBurst::RememberSample(const Judged& judged,
+                                       const Place& place) {
+  const EventSample& sample = judged.group->sample;
+  samples_.ExpireUntil(judged.time);
+  sample_bytes_.clear();
+  WireWriter w(&sample_bytes_);
+  PutSample(sample, &w);
+  const auto remember = [&](std::string_view key, Nanos window) {
+    samples_.Touch(key, judged.time)
+        .Add(sample, sample_bytes_, static_cast<size_t>(window / kMinute) + 1);
+  };
+  remember(judged.group->client, settings_.window);
+  if (!place.prefix.empty()) remember(place.prefix, settings_.window);
+  remember(kAllClients, settings_.spray_window);
+}
+
+void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
+                               JudgeContext& context) {
   const RefusalGroup& group = *judged.group;
-  const std::string prefix = PrefixOf(group.client);
+  const std::array<const std::string*, 2> keys = {&group.client, &place.prefix};
   if (judged.rest_begin < group.kept.size()) {
     // What was dropped between the first and the last N: its agents and paths.
-    for (const std::string* key : {&group.client, &prefix}) {
+    const SmallestHashes agents = group.Agents();
+    const SmallestHashes paths = group.Paths();
+    for (const std::string* key : keys) {
       FailingClient* client = key->empty() ? nullptr : clients_.Find(*key);
-      if (client == nullptr || client->fired == kNoTime) continue;
-      for (uint64_t agent : group.agents) client->agents.Add(agent);
-      for (uint64_t path : group.paths) client->paths.Add(path);
+      if (client == nullptr || client->burst == nullptr) continue;
+      for (uint64_t agent : agents) client->burst->agents.Add(agent);
+      for (uint64_t path : paths) client->burst->paths.Add(path);
     }
   }
   uint64_t weight = 1 + group.dropped;
   for (size_t i = judged.rest_begin; i < group.kept.size(); ++i) {
-    OnFailure(group, group.kept[i], weight, context);
+    OnFailure({group, group.kept[i], weight}, place, context);
     weight = 1;
   }
   if (group.claimed_ips.empty()) return;
-  for (const std::string* key : {&group.client, &prefix}) {
+  for (const std::string* key : keys) {
     if (key->empty()) continue;
     if (Episode* e = context.episodes->Find(BurstKey(*key), judged.time)) {
       e->claimed_ips.Merge(group.claimed_ips);
@@ -230,169 +233,180 @@ void UnauthorizedBurst::OnRest(const Judged& judged, JudgeContext& context) {
   }
 }
 
-void UnauthorizedBurst::OnFailure(const RefusalGroup& group,
-                                  const Refusal& refusal, uint64_t weight,
+void UnauthorizedBurst::OnFailure(const Failure& failure, Place& place,
                                   JudgeContext& context) {
-  clients_.ExpireUntil(refusal.time);
-  if (!OnKey(group.client, group, refusal, 0, weight, context)) return;
-  const std::string prefix = PrefixOf(group.client);
-  JudgeSpray(group, prefix.empty() ? group.client : prefix, refusal, weight,
-             context);
-  if (prefix.empty()) return;
+  const std::string& address = failure.group.client;
+  const EventTime now = failure.refusal.time;
+  clients_.ExpireUntil(now);
+  FailingClient* own = OnKey(address, &place.client, failure, 0, context);
+  if (own == nullptr) return;
+  JudgeSpray(failure, place, context);
+  if (place.prefix.empty()) return;
   // The /64 counts only addresses that have no alert of their own.
-  const uint64_t source = HashText(group.client);
-  FailingClient* own = clients_.Find(group.client);
-  const bool alerted =
-      own != nullptr &&
-      (OpenBurst(*own, group.client, refusal.time, context) != nullptr ||
-       own->slow_day == DayOf(refusal.time));
-  if (!alerted) {
-    OnKey(prefix, group, refusal, source, weight, context);
-  } else if (FailingClient* whole = clients_.Find(prefix)) {
-    whole->window.RemoveSource(source);
-    whole->minutes.RemoveSource(source);
+  if (OpenBurst(*own, address, now, context) == nullptr &&
+      own->slow_day != DayOf(now)) {
+    own->apart = false;
+    OnKey(place.prefix, &place.whole, failure, place.source, context);
+  } else if (!own->apart) {
+    own->apart = true;
+    FailingClient* whole = clients_.Find(place.prefix, &place.whole);
+    if (whole == nullptr) return;
+    whole->window.RemoveSource(place.source);
+    whole->minutes.RemoveSource(place.source);
   }
 }
 
-bool UnauthorizedBurst::OnKey(const std::string& key, const RefusalGroup& group,
-                              const Refusal& refusal, uint64_t source,
-                              uint64_t weight, JudgeContext& context) {
-  FailingClient& client = clients_.Touch(key, refusal.time);
+FailingClient* UnauthorizedBurst::OnKey(const std::string& key, TableHandle* at,
+                                        const Failure& failure, uint64_t source,
+                                        JudgeContext& context) {
+  const EventTime now = failure.refusal.time;
+  FailingClient& client = clients_.Touch(key, now, at);
   if (!client.window.Add(
-          {refusal, source, weight > 1}, settings_.window,
+          {failure.refusal, source, failure.weight > 1}, settings_.window,
           static_cast<size_t>(std::max(settings_.high, settings_.threshold)))) {
-    return false;
+    return nullptr;
   }
-  client.last_failure = std::max(client.last_failure, refusal.time);
-  client.minutes.Add(refusal.time, weight, source, settings_.slow_window);
-  JudgeBurst(key, client, group, refusal, weight, context);
-  JudgeSlow(key, client, group, refusal.time, weight, context);
-  return true;
+  client.last_failure = std::max(client.last_failure, now);
+  client.minutes.Add(now, failure.weight, source, settings_.slow_window);
+  JudgeBurst(key, client, failure, source, context);
+  JudgeSlow(key, client, failure, context);
+  return &client;
 }
 
 void UnauthorizedBurst::JudgeBurst(const std::string& key,
                                    FailingClient& client,
-                                   const RefusalGroup& group,
-                                   const Refusal& refusal, uint64_t weight,
+                                   const Failure& failure, uint64_t source,
                                    JudgeContext& context) {
-  const EventTime now = refusal.time;
+  const EventTime now = failure.refusal.time;
   Episode* open = OpenBurst(client, key, now, context);
   const auto size = static_cast<int64_t>(client.window.size());
-  if (!open && size < settings_.threshold) return;
-  if (open) {
-    client.agents.Add(refusal.agent);
-    client.paths.Add(refusal.path);
-  } else {
-    client.fired = now;
-    for (const FailureWindow::Entry& entry : client.window.entries()) {
-      client.agents.Add(entry.refusal.agent);
-      client.paths.Add(entry.refusal.path);
+  if (open == nullptr) {
+    if (size < settings_.threshold) return;
+    client.burst = std::make_unique<FailingClient::Burst>();
+    client.burst->fired = now;
+    for (size_t i = 0; i < client.window.size(); ++i) {
+      client.burst->agents.Add(client.window[i].refusal.agent);
+      client.burst->paths.Add(client.window[i].refusal.path);
     }
+  } else {
+    client.burst->agents.Add(failure.refusal.agent);
+    client.burst->paths.Add(failure.refusal.path);
   }
-  const bool workload =
-      group.client_internal && client.agents.size() <= 1 &&
-      static_cast<int64_t>(client.paths.size()) <= settings_.workload_paths &&
-      client.window.Steady();
+  FailingClient::Burst& burst = *client.burst;
+  const auto agents = static_cast<int64_t>(burst.agents.size());
+  const auto paths = static_cast<int64_t>(burst.paths.size());
+  const bool workload = failure.group.client_internal && agents <= 1 &&
+                        paths <= settings_.workload_paths &&
+                        client.window.Steady();
   Contribution c;
   c.start = now;
   c.first = open ? now : client.window.first_time();
   c.last = now;
-  c.count = open ? weight : client.window.size() + weight - 1;
+  c.count = open ? failure.weight : client.window.size() + failure.weight - 1;
   c.severity = workload                 ? Severity::kLow
                : size >= settings_.high ? Severity::kHigh
                                         : Severity::kMedium;
   c.rule = workload ? "workload" : "burst";
-  c.client = group.client;
+  // Of an address that opened it, it has been told.
+  if (open == nullptr || source != 0) c.client = failure.group.client;
   if (open != nullptr) {
     context.episodes->Extend(*open, c);
   } else {
-    open = &context.episodes->Add(BurstKey(key), settings_.quiet, c);
+    open = &context.episodes->Add(BurstKey(key), settings_.quiet, c,
+                                  &burst.told.episode);
     open->SetExplain("threshold", settings_.threshold);
     open->SetExplain("window", FormatDuration(settings_.window));
   }
-  Episode& episode = *open;
-  AddSamples(key, now, episode);
-  episode.RaiseExplain("peak", size);
-  episode.RaiseExplain("distinct_user_agents",
-                       static_cast<int64_t>(client.agents.size()));
-  episode.RaiseExplain("distinct_paths",
-                       static_cast<int64_t>(client.paths.size()));
-  context.episodes->Announce(episode);
+  AddSamples(key, now, &burst.told, *open);
+  Raise("peak", size, &burst.told.peak, *open);
+  Raise("distinct_user_agents", agents, &burst.told.agents, *open);
+  Raise("distinct_paths", paths, &burst.told.paths, *open);
+  context.episodes->Announce(*open);
 }
 
 void UnauthorizedBurst::AddSamples(std::string_view key, EventTime now,
-                                   Episode& episode) {
+                                   Told* told, Episode& episode) {
   // The first failure of a minute brings its sample.
-  if (episode.evidence.size() == Episode::kEvidenceMax ||
-      (!episode.evidence.empty() &&
-       MinuteOf(episode.evidence.back().time) >= MinuteOf(now))) {
-    return;
-  }
+  if (now < told->evidence_until) return;
+  const auto done = [&] {
+    if (episode.evidence.size() == Episode::kEvidenceMax) {
+      told->evidence_until = kMaxTime;
+    } else if (!episode.evidence.empty()) {
+      told->evidence_until = MinuteOf(episode.evidence.back().time) + kMinute;
+    }
+    return now < told->evidence_until;
+  };
+  if (done()) return;
   const RecentSamples* recent = samples_.Find(key);
   if (recent == nullptr) return;
-  for (const RecentSamples::Minute& minute : recent->minutes) {
+  for (const RecentSamples::Minute& minute : recent->minutes()) {
     // Of an earlier minute than the episode's first: not of its window.
     if (MinuteOf(minute.time) < MinuteOf(episode.first_seen)) continue;
-    WireReader r(minute.bytes);
-    EventSample sample;
-    GetSample(&r, &sample);
-    episode.AddEvidence(sample);
+    episode.AddEvidence(minute.Decoded());
   }
+  done();
 }
 
 void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
-                                  const RefusalGroup& group, EventTime time,
-                                  uint64_t weight, JudgeContext& context) {
-  if (client.slow_day != DayOf(time) &&
+                                  const Failure& failure,
+                                  JudgeContext& context) {
+  const EventTime time = failure.refusal.time;
+  const EventTime day = DayOf(time);
+  if (client.slow_day != day &&
       static_cast<int64_t>(client.minutes.entries()) < settings_.slow_minutes) {
     return;
   }
-  Episode* open =
-      client.slow_day == DayOf(time)
-          ? context.episodes->Touch(kName, "low_and_slow", key, time)
-          : nullptr;
+  if (client.slow == nullptr) client.slow = std::make_unique<Told>();
+  Episode* open = client.slow_day == day
+                      ? context.episodes->Touch(kName, "low_and_slow", key,
+                                                time, &client.slow->episode)
+                      : nullptr;
   const auto minutes = static_cast<int64_t>(client.minutes.DistinctMinutes());
   if (open == nullptr && minutes < settings_.slow_minutes) return;
   Contribution c;
   c.start = time;
   c.first = open ? time : client.minutes.first_time();
   c.last = time;
-  c.count = open ? weight : client.minutes.Failures();
+  c.count = open ? failure.weight : client.minutes.Failures();
   c.severity = Severity::kLow;
   c.rule = "low_and_slow";
-  c.client = group.client;
-  client.slow_day = DayOf(time);
+  c.client = failure.group.client;
+  client.slow_day = day;
   if (open != nullptr) {
     context.episodes->Extend(*open, c);
   } else {
+    *client.slow = Told();
     open = &context.episodes->Add(
-        {kName, "low_and_slow", {{"client", key}}, /*daily=*/true}, 0, c);
+        {kName, "low_and_slow", {{"client", key}}, /*daily=*/true}, 0, c,
+        &client.slow->episode);
     open->SetExplain("threshold_minutes", settings_.slow_minutes);
     open->SetExplain("window", FormatDuration(settings_.slow_window));
   }
-  AddSamples(key, time, *open);
-  open->RaiseExplain("minutes", minutes);
+  AddSamples(key, time, client.slow.get(), *open);
+  Raise("minutes", minutes, &client.slow->peak, *open);
   context.episodes->Announce(*open);
 }
 
-void UnauthorizedBurst::JudgeSpray(const RefusalGroup& group,
-                                   const std::string& unit,
-                                   const Refusal& refusal, uint64_t weight,
+void UnauthorizedBurst::JudgeSpray(const Failure& failure, Place& place,
                                    JudgeContext& context) {
-  const Spray::State state = spray_.Add(unit, group.client_internal,
-                                        refusal.agent, refusal.time, weight);
+  const EventTime now = failure.refusal.time;
+  const Spray::State state =
+      spray_.Add(place.prefix.empty() ? failure.group.client : place.prefix,
+                 failure.group.client_internal, failure.refusal.agent, now,
+                 failure.weight, &place.unit);
   const auto clients = static_cast<int64_t>(state.clients);
   if (clients < settings_.spray_clients) return;
   const bool rotation = 100 * static_cast<int64_t>(state.internal) >=
                             settings_.rotation_percent * clients &&
                         100 * static_cast<int64_t>(state.single_agent) >=
                             settings_.rotation_percent * clients;
-  Episode* open = context.episodes->Touch(kName, "spray", "", refusal.time);
+  Episode* open =
+      context.episodes->Touch(kName, "spray", "", now, &spray_told_.episode);
   Contribution c;
-  c.start = refusal.time;
-  c.first = open ? refusal.time : state.first_time;
-  c.last = refusal.time;
-  c.count = open ? weight : state.failures;
+  c.start = now;
+  c.first = open ? now : state.first_time;
+  c.last = now;
+  c.count = open ? failure.weight : state.failures;
   c.severity = rotation ? Severity::kLow : Severity::kMedium;
   c.rule = "spray";
   if (open != nullptr) {
@@ -402,15 +416,16 @@ void UnauthorizedBurst::JudgeSpray(const RefusalGroup& group,
       open->SetExplain("looks_like", std::string("attack"));
     }
   } else {
-    open =
-        &context.episodes->Add({kName, "spray", {}, false}, settings_.quiet, c);
+    spray_told_ = Told();
+    open = &context.episodes->Add({kName, "spray", {}, false}, settings_.quiet,
+                                  c, &spray_told_.episode);
     open->SetExplain("looks_like",
                      std::string(rotation ? "key rotation" : "attack"));
     open->SetExplain("threshold_clients", settings_.spray_clients);
     open->SetExplain("window", FormatDuration(settings_.spray_window));
   }
-  AddSamples(kAllClients, refusal.time, *open);
-  open->RaiseExplain("distinct_clients", clients);
+  AddSamples(kAllClients, now, &spray_told_, *open);
+  Raise("distinct_clients", clients, &spray_told_.peak, *open);
   context.episodes->Announce(*open);
 }
 
@@ -439,10 +454,12 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
   FailingClient* client = clients_.Find(key);
   if (client == nullptr) return;
   Episode* episode = OpenBurst(*client, key, time, context);
-  if (episode == nullptr || time <= client->fired) return;
+  if (episode == nullptr) return;
+  const FailingClient::Burst& burst = *client->burst;
+  if (time <= burst.fired) return;
   // What begins in a later minute is judged at once, the minute of the firing
   // at its end.
-  const bool same_minute = s.minute == MinuteOf(client->fired);
+  const bool same_minute = s.minute == MinuteOf(burst.fired);
   if (same_minute != (judged.kind == JudgedKind::kTotal)) return;
   if (time - client->last_failure > settings_.success_within) return;
   const Identities* shared = identities_.Find(s.client);
@@ -454,9 +471,8 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
   if (episode->rule == "workload") {
     const bool new_token =
         std::all_of(s.agents.begin(), s.agents.end(), [&](const auto& agent) {
-          return agent.first > time ||
-                 (client->agents.size() == 1 &&
-                  agent.second == client->agents.values().front());
+          return agent.first > time || (burst.agents.size() == 1 &&
+                                        agent.second == burst.agents.front());
         });
     if (new_token) return;
   }
@@ -476,105 +492,6 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
     raised.SetExplain("success_at", FormatTime(time));
   }
   context.episodes->Announce(raised);
-}
-
-// "12 s", for a person.
-std::string Elapsed(const Episode& episode) {
-  const Nanos span = episode.last_seen - episode.first_seen;
-  if (span < kSecond) return "under 1 s";
-  if (span < 2 * kMinute) return fmt::format("{} s", span / kSecond);
-  if (span < 2 * kHour) return fmt::format("{} min", span / kMinute);
-  return fmt::format("{} h", span / kHour);
-}
-
-AlertText DescribeSpray(const Episode& episode, const Settings& settings) {
-  AlertText text;
-  const int64_t clients = episode.ExplainInt("distinct_clients");
-  const bool attack = episode.ExplainText("looks_like") == "attack";
-  text.title = fmt::format(
-      "Failed authentications from {} clients at once: looks like {}", clients,
-      attack ? "an attack" : "a key rotation");
-  text.summary = fmt::format(
-      "{} clients failed to authenticate within {} ({} failures). {}", clients,
-      FormatDuration(settings.spray_window), episode.count,
-      attack ? "They are spread like a password or token spray."
-             : "Nearly all are internal and keep to one user agent each, as "
-               "after a rotation of the signing key or CA.");
-  text.remediation = {
-      attack ? "Block the sources; check whether any of them succeeded since."
-             : "If keys were rotated, restart the workloads that still use old "
-               "tokens; if not, treat it as an attack."};
-  return text;
-}
-
-AlertText DescribeSlow(const Episode& episode, const Settings& settings) {
-  AlertText text;
-  text.title =
-      fmt::format("Failed authentications in {} different minutes from {}",
-                  episode.ExplainInt("minutes"), episode.key[0].second);
-  text.summary = fmt::format(
-      "{} failures within {}, in {} different minutes: patience, not speed.",
-      episode.count, FormatDuration(settings.slow_window),
-      episode.ExplainInt("minutes"));
-  text.remediation = {
-      "If it is a workload with an expired token, restart it; else block the "
-      "source."};
-  return text;
-}
-
-AlertText DescribeWorkload(const Episode& episode) {
-  AlertText text;
-  const std::string& who = episode.key[0].second;
-  text.title = fmt::format(
-      "Workload with an expired token? {} failed authentications from {}",
-      episode.count, who);
-  text.summary = fmt::format(
-      "An internal client repeats {} path(s) with one user agent at a steady "
-      "pace and fails each time.",
-      episode.ExplainInt("distinct_paths"));
-  text.remediation = {
-      fmt::format("kubectl get pods -A -o wide | grep -wF '{}'", who),
-      "Restart that pod so that it gets a new token."};
-  return text;
-}
-
-AlertText DescribeBurst(const Episode& episode, const Settings& settings) {
-  AlertText text;
-  const std::string& who = episode.key[0].second;
-  const int64_t paths = episode.ExplainInt("distinct_paths");
-  text.title = fmt::format("{} failed authentications in {} from {}",
-                           episode.count, Elapsed(episode), who);
-  text.summary = fmt::format(
-      "{} within {} (threshold {}), with {} user agent(s) and {}{} path(s).",
-      // No more than that are kept of one client.
-      episode.ExplainInt("peak") >= settings.high
-          ? fmt::format("{} or more", episode.ExplainInt("peak"))
-          : fmt::format("At most {}", episode.ExplainInt("peak")),
-      FormatDuration(settings.window), settings.threshold,
-      episode.ExplainInt("distinct_user_agents"), paths,
-      paths >= static_cast<int64_t>(FewDistinct::kMax) ? " or more" : "");
-  text.remediation = {
-      "Block the client, and find which credential it tried: kube-apiserver's "
-      "own log says why (\"Unable to authenticate the request\")."};
-  if (episode.rule != "success_after_burst") return text;
-  const std::string user(episode.user.value());
-  text.title = fmt::format("Success after {} failed authentications from {}{}",
-                           episode.count, who, user.empty() ? "" : ": " + user);
-  text.summary +=
-      " Then an identity authenticated from there: one of the credentials "
-      "tried was good, or another was stolen.";
-  text.remediation.insert(
-      text.remediation.begin(),
-      "Revoke the credential that succeeded (delete the pod or Secret of a "
-      "token, disable the user) and look at what it did.");
-  return text;
-}
-
-AlertText UnauthorizedBurst::Describe(const Episode& episode) const {
-  if (episode.rule == "spray") return DescribeSpray(episode, settings_);
-  if (episode.rule == "low_and_slow") return DescribeSlow(episode, settings_);
-  if (episode.rule == "workload") return DescribeWorkload(episode);
-  return DescribeBurst(episode, settings_);
 }
 
 std::string Contradiction(const DetectorOptions& options,

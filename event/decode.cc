@@ -1,45 +1,34 @@
 #include "event/decode.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "event/check_json.h"
-#include "event/decode_classify.h"
-#include "event/decode_event.h"
-#include "event/decode_fast.h"
-#include "event/decode_json.h"
+#include "event/decode_impl.h"
 #include "event/decode_oversize.h"
-#include "event/unwrap.h"
 
 namespace klaxon {
 namespace {
 
 static_assert(kDecodePadding >= kFastPadding);
 
-// What lines of one container stream may join to; more is given up as too
-// long, so that memory stays bounded whatever a stream holds.
-constexpr size_t kJoinedBytesMax = 16 << 20;
-
-constexpr std::string_view kBom = "\xef\xbb\xbf";
 // How every event begins that kube-apiserver writes, v1beta1 too.
 constexpr std::string_view kEventHead = "{\"kind\":\"Event\"";
 
-std::string_view Trim(std::string_view text) {
+}  // namespace
+
+std::string_view TrimJson(std::string_view text) {
   const auto is_space = [](char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
   };
+  constexpr std::string_view kBom = "\xef\xbb\xbf";
   if (text.substr(0, kBom.size()) == kBom) text.remove_prefix(kBom.size());
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
   return text;
 }
-
-bool IsBracket(char c) { return c == '{' || c == '['; }
-
-}  // namespace
 
 std::string_view QuarantineReasonName(QuarantineReason reason) {
   switch (reason) {
@@ -72,88 +61,6 @@ std::string_view QuarantineReasonName(QuarantineReason reason) {
   }
   return "none";
 }
-
-struct Decoder::Impl {
-  // What is known of a text from around it.
-  struct Context {
-    int depth = 0;     // Wrappers around it.
-    uint32_t odd = 0;  // OddFlags found so far.
-    bool dots_are_underscores = false;
-    // The text ended where its line did, with a newline: what ends there was
-    // written to its end.
-    bool ends_line = false;
-    std::string_view refused;  // By the fast path already: this very text.
-    std::string_view cluster;
-    std::string_view user_agent;
-  };
-  // Text of a container's stream that is not yet whole.
-  struct Pending {
-    std::string text;
-    bool overflow = false;   // Longer than kJoinedBytesMax: its text is gone.
-    bool last_full = false;  // The last piece had all of kLogChunkBytes.
-    bool empty() const { return text.empty() && !overflow; }
-    void Clear() { *this = Pending{}; }
-  };
-  // Scratch of one level of wrapping.
-  struct Level {
-    std::vector<JsonMember> members;
-    std::vector<std::string_view> elements;
-    std::vector<WrappedPiece> pieces;
-  };
-
-  explicit Impl(DecoderOptions opts)
-      : options(std::move(opts)),
-        kernel(FastKernels().front()),
-        splitter(&arena),
-        builder(&arena, &splitter),
-        unwrapper(&arena, &splitter) {}
-
-  void Begin(std::string_view text, EventCallback* on_event);
-  DecodeOutcome End();
-  void Fail(QuarantineReason reason, std::string_view where, size_t offset,
-            std::string message);
-  void FailAs(const Diagnosis& diagnosis, std::string_view text);
-
-  bool TryFast(std::string_view text, const Context& context);
-  void Emit(EventView& view, std::string_view text, const Context& context);
-  void KeepLists(EventView* view);
-
-  void DecodeText(std::string_view text, Context context);
-  void DecodeJson(std::string_view text, const Context& context);
-  void DecodeSeveral(std::string_view text, const Context& context);
-  void DecodeValue(std::string_view text, Context context);
-  JsonError ReadValue(std::string_view text, const Context& context);
-  JsonError ReadObject(std::string_view text, const Context& context);
-  JsonError ReadGke(const std::vector<JsonMember>& members,
-                    std::string_view text, const Context& context);
-  void DecodePieces(Level* level, std::string_view text, Context context);
-  void DecodeChunk(std::string_view literal, bool is_stderr,
-                   const Context& context);
-  void DecodeCri(const CriLine& cri, const Context& context);
-  void DecodeStreamText(std::string_view text, bool is_stderr,
-                        const Context& context);
-  void Append(Pending* pending, std::string_view text);
-  std::string_view TakeJoined(Pending* pending, std::string_view last);
-  void Unreadable(std::string_view text, const Context& context);
-  bool Resynchronise(std::string_view text, const Context& context);
-
-  const DecoderOptions options;
-  const FastKernel kernel;
-  Arena arena;
-  JsonSplitter splitter;
-  EventBuilder builder;
-  Unwrapper unwrapper;
-  FastScratch scratch;
-  EventView fast_view;
-  std::array<Level, kWrapperDepthMax + 2> levels;
-  std::array<Pending, 2> pending;  // stdout, stderr.
-  DecodeCounters counters;
-
-  // Of the call that runs.
-  std::string_view input;
-  EventCallback* on_event = nullptr;
-  DecodeOutcome outcome;
-};
 
 // ------------------------------------------------------------------- outcome
 
@@ -249,7 +156,7 @@ void Decoder::Impl::Emit(EventView& view, std::string_view text,
 // ---------------------------------------------------------------------- text
 
 void Decoder::Impl::DecodeText(std::string_view text, Context context) {
-  text = Trim(text);
+  text = TrimJson(text);
   if (text.empty()) {
     ++outcome.skipped;
     return;
@@ -259,7 +166,7 @@ void Decoder::Impl::DecodeText(std::string_view text, Context context) {
          "wrappers nested deeper than four");
     return;
   }
-  if (IsBracket(text.front())) {
+  if (IsJsonBracket(text.front())) {
     const bool refused = text.data() == context.refused.data() &&
                          text.size() == context.refused.size();
     if (refused || !TryFast(text, context)) {
@@ -306,7 +213,7 @@ void Decoder::Impl::DecodeSeveral(std::string_view text,
     const JsonCheck check = CheckJsonValue(text, at, nullptr);
     if (!check.ok) {
       const std::string_view rest = text.substr(at);
-      if (IsBracket(rest.front())) {
+      if (IsJsonBracket(rest.front())) {
         Unreadable(rest, context);
       } else {
         Fail(QuarantineReason::kNotJson, rest, 0,
@@ -326,7 +233,7 @@ void Decoder::Impl::DecodeSeveral(std::string_view text,
 // One value, whole by bracket balance.
 void Decoder::Impl::DecodeValue(std::string_view text, Context context) {
   std::string_view readable = text;
-  if (IsBracket(text.front()) && FindValueEnd(text, 0).surrogates) {
+  if (IsJsonBracket(text.front()) && FindValueEnd(text, 0).surrogates) {
     // Lone surrogates would stop whoever parses a body.
     readable = Sanitize(text, &arena);
     if (readable.data() != text.data()) context.odd |= kOddInvalidUtf8;
@@ -429,136 +336,6 @@ JsonError Decoder::Impl::ReadGke(const std::vector<JsonMember>& members,
   return JsonError::kNone;
 }
 
-// ------------------------------------------------------------------ wrappers
-
-void Decoder::Impl::DecodePieces(Level* level, std::string_view text,
-                                 Context context) {
-  ++context.depth;
-  if (context.depth > kWrapperDepthMax) {
-    Fail(QuarantineReason::kNesting, text, 0,
-         "wrappers nested deeper than four");
-    return;
-  }
-  context.ends_line = false;
-  for (const WrappedPiece& piece : level->pieces) {
-    Context inner = context;
-    inner.dots_are_underscores |= piece.dots_are_underscores;
-    if (!piece.user_agent.empty()) inner.user_agent = piece.user_agent;
-    if (IsJsonString(piece.json)) {
-      const auto inside = UnescapeString(piece.json, &arena);
-      if (!inside.has_value()) {
-        Fail(QuarantineReason::kNotJson, text, 0,
-             "a string with an escape that JSON does not know");
-      } else {
-        DecodeText(*inside, inner);
-      }
-    } else if (IsBracket(piece.json.front())) {
-      if (!TryFast(piece.json, inner)) DecodeValue(piece.json, inner);
-    } else {
-      Fail(QuarantineReason::kNotAuditEvent, text, 0,
-           "a list whose elements are no objects");
-    }
-  }
-}
-
-void Decoder::Impl::Append(Pending* partial, std::string_view text) {
-  if (partial->overflow) return;
-  if (partial->text.size() + text.size() > kJoinedBytesMax) {
-    partial->overflow = true;
-    partial->text.clear();
-    partial->text.shrink_to_fit();
-    return;
-  }
-  partial->text.append(text);
-}
-
-// The pieces and the last of them as one text in the arena.
-std::string_view Decoder::Impl::TakeJoined(Pending* partial,
-                                           std::string_view last) {
-  const size_t first_size = partial->text.size();
-  char* const joined = arena.Allocate(first_size + last.size());
-  std::memcpy(joined, partial->text.data(), first_size);
-  std::memcpy(joined + first_size, last.data(), last.size());
-  partial->text.clear();
-  partial->last_full = false;
-  return {joined, first_size + last.size()};
-}
-
-// Whole text of a container. What it writes to stderr is its own log.
-void Decoder::Impl::DecodeStreamText(std::string_view text, bool is_stderr,
-                                     const Context& context) {
-  if (is_stderr && IsKlog(text)) {
-    ++outcome.skipped;
-    return;
-  }
-  Context inner = context;
-  ++inner.depth;
-  DecodeText(text, inner);
-}
-
-void Decoder::Impl::DecodeCri(const CriLine& cri, const Context& context) {
-  Pending& partial = pending[cri.is_stderr ? 1 : 0];
-  if (cri.partial) {
-    Append(&partial, cri.text);
-    return;
-  }
-  if (partial.overflow) {
-    partial.Clear();
-    Fail(QuarantineReason::kOversize, cri.text, 0,
-         "partial lines that join to more than 16 MiB");
-    return;
-  }
-  Context inner = context;
-  inner.ends_line = true;
-  DecodeStreamText(partial.empty() ? cri.text : TakeJoined(&partial, cri.text),
-                   cri.is_stderr, inner);
-}
-
-// docker's "log" is a line with its newline, or a piece of one without. Others
-// write "log" and "stream" too, but strip the newline: what is a whole value
-// needs no more.
-void Decoder::Impl::DecodeChunk(std::string_view literal, bool is_stderr,
-                                const Context& context) {
-  Pending& partial = pending[is_stderr ? 1 : 0];
-  const auto unescaped = UnescapeString(literal, &arena);
-  if (!unescaped.has_value()) {
-    Fail(QuarantineReason::kNotJson, literal, 0,
-         "a string with an escape that JSON does not know");
-    return;
-  }
-  std::string_view text = *unescaped;
-  Context inner = context;
-  inner.ends_line = !text.empty() && text.back() == '\n';
-  const auto is_whole = [](std::string_view candidate) {
-    candidate = Trim(candidate);
-    return !candidate.empty() && IsBracket(candidate.front()) &&
-           FindValueEnd(candidate, 0).end ==
-               candidate.data() + candidate.size();
-  };
-  if (partial.overflow) {
-    if (!inner.ends_line) return;
-    partial.Clear();
-    Fail(QuarantineReason::kOversize, literal, 0,
-         "pieces of a line that join to more than 16 MiB");
-    return;
-  }
-  if (!partial.empty() && !partial.last_full && !inner.ends_line) {
-    // No docker wrote the piece before: it was cut by somebody else.
-    partial.Clear();
-    Fail(QuarantineReason::kHalfLine, literal, 0,
-         "the record before this one holds half a line");
-  }
-  const bool full = text.size() >= kLogChunkBytes;
-  const bool begins = !text.empty() && IsBracket(text.front());
-  if (!inner.ends_line && (!partial.empty() || (begins && !is_whole(text)))) {
-    Append(&partial, text);
-    partial.last_full = full;
-    return;
-  }
-  if (!partial.empty()) text = TakeJoined(&partial, text);
-  DecodeStreamText(text, is_stderr, inner);
-}
-
 // ---------------------------------------------------------------- unreadable
 
 // A half line with the next event glued to it: kube-apiserver was killed, or
@@ -639,11 +416,11 @@ DecodeOutcome Decoder::DecodeDocument(std::string_view document,
                                       EventCallback on_event) {
   impl_->Begin(document, &on_event);
   ++impl_->counters.lines;
-  const std::string_view text = Trim(document);
+  const std::string_view text = TrimJson(document);
   if (text.empty()) ++impl_->outcome.skipped;
   size_t at = 0;
   while (at < text.size()) {
-    if (!IsBracket(text[at])) {
+    if (!IsJsonBracket(text[at])) {
       impl_->FailAs(Diagnose(text.substr(at)), text.substr(at));
       break;
     }

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 
 #include "event/wire.h"
 
 namespace klaxon {
 namespace {
 
-constexpr size_t kSmallSetMax = 8;
 constexpr size_t kAgentsMax = 8;
 
 // Keeps the `max` smallest distinct values of both sorted lists.
@@ -22,14 +22,6 @@ void MergeSmallest(std::vector<T>* into, const std::vector<T>& other,
                  std::back_inserter(merged));
   if (merged.size() > max) merged.resize(max);
   *into = std::move(merged);
-}
-
-void AddSmallest(std::vector<uint64_t>* set, uint64_t value) {
-  auto it = std::lower_bound(set->begin(), set->end(), value);
-  if (it != set->end() && *it == value) return;
-  if (set->size() == kSmallSetMax && it == set->end()) return;
-  set->insert(it, value);
-  if (set->size() > kSmallSetMax) set->pop_back();
 }
 
 }  // namespace
@@ -48,54 +40,48 @@ void SmallTextSet::Merge(const SmallTextSet& other) {
 
 // ---------------------------------------------------------------- refusal
 
-namespace {
-
-// Sorts by time and drops later stamps of one request; then, past 2·N, the
-// middle. Returns how many the middle was.
-uint64_t Normalize(std::vector<Refusal>* kept, uint32_t keep) {
-  std::sort(kept->begin(), kept->end(), [](const Refusal& a, const Refusal& b) {
-    return a.request != b.request ? a.request < b.request : a.time < b.time;
-  });
-  kept->erase(std::unique(kept->begin(), kept->end(),
-                          [](const Refusal& a, const Refusal& b) {
-                            return a.request == b.request;
-                          }),
-              kept->end());
-  std::sort(kept->begin(), kept->end());
-  if (kept->size() <= 2 * size_t{keep}) return 0;
-  const uint64_t dropped = kept->size() - 2 * size_t{keep};
-  kept->erase(kept->begin() + keep,
-              kept->begin() + keep + static_cast<ptrdiff_t>(dropped));
-  return dropped;
+SmallestHashes RefusalGroup::Paths() const {
+  SmallestHashes paths = gone_paths;
+  for (const Refusal& refusal : kept) paths.Add(refusal.path);
+  return paths;
 }
 
-}  // namespace
+SmallestHashes RefusalGroup::Agents() const {
+  SmallestHashes agents = gone_agents;
+  for (const Refusal& refusal : kept) agents.Add(refusal.agent);
+  return agents;
+}
 
 void RefusalGroup::Add(const Refusal& refusal) {
-  AddSmallest(&paths, refusal.path);
-  AddSmallest(&agents, refusal.agent);
-  // The usual case: input in time order, a request not seen before. Only the
-  // requests kept can be recognised again, as the design allows.
-  bool known = false;  // No early exit: so that it is one vector loop.
-  for (const Refusal& r : kept) known |= r.request == refusal.request;
-  if (known) {
-    kept.push_back(refusal);
-    dropped += Normalize(&kept, keep);
-    return;
-  }
-  kept.insert(std::upper_bound(kept.begin(), kept.end(), refusal), refusal);
-  if (kept.size() > 2 * size_t{keep}) {
-    kept.erase(kept.begin() + keep);
-    ++dropped;
-  }
+  kept.Add(refusal, keep, [this](const Refusal& gone, bool again) {
+    gone_paths.Add(gone.path);
+    gone_agents.Add(gone.agent);
+    if (!again) ++dropped;
+  });
+}
+
+void RefusalGroup::Clear() {
+  kept.clear();
+  dropped = 0;
+  keep = 0;
+  client_internal = false;
+  trusted_proxy = false;
+  sample.time = kNoTime;
+  claimed_ips = SmallTextSet();
+  gone_paths.clear();
+  gone_agents.clear();
 }
 
 void RefusalGroup::Merge(const RefusalGroup& other) {
   keep = std::max(keep, other.keep);
-  kept.insert(kept.end(), other.kept.begin(), other.kept.end());
-  dropped += other.dropped + Normalize(&kept, keep);
-  MergeSmallest(&paths, other.paths, kSmallSetMax);
-  MergeSmallest(&agents, other.agents, kSmallSetMax);
+  dropped += other.dropped;
+  gone_paths.Merge(other.gone_paths);
+  gone_agents.Merge(other.gone_agents);
+  kept.Merge(other.kept, keep, [this](const Refusal& gone, bool again) {
+    gone_paths.Add(gone.path);
+    gone_agents.Add(gone.agent);
+    if (!again) ++dropped;
+  });
   client_internal |= other.client_internal;
   trusted_proxy |= other.trusted_proxy;
   claimed_ips.Merge(other.claimed_ips);
@@ -203,6 +189,16 @@ void Fact::Merge(const Fact& other) {
 
 namespace {
 
+// Differences of stamps wrap around: damaged bytes may hold any.
+int64_t Plus(EventTime base, int64_t offset) {
+  return static_cast<int64_t>(static_cast<uint64_t>(base) +
+                              static_cast<uint64_t>(offset));
+}
+int64_t Minus(EventTime time, EventTime base) {
+  return static_cast<int64_t>(static_cast<uint64_t>(time) -
+                              static_cast<uint64_t>(base));
+}
+
 void Put(const EventSample& sample, WireWriter* w) {
   w->Bool(sample.has_value());
   if (!sample.has_value()) return;
@@ -218,20 +214,25 @@ void Put(const EventSample& sample, WireWriter* w) {
   for (const std::string& ip : sample.source_ips) w->Text(ip);
 }
 
+// Texts are written over, in the room that they have.
 void Get(WireReader* r, EventSample* sample) {
-  *sample = EventSample();
-  if (!r->Bool()) return;
+  if (!r->Bool()) {
+    *sample = EventSample();
+    return;
+  }
   sample->time = r->Int();
+  if (sample->time == kNoTime) r->Fail();
   sample->order = r->Fixed64();
-  sample->code = static_cast<int32_t>(r->Int());
+  const int64_t code = r->Int();
+  sample->code = static_cast<int32_t>(code);
+  if (sample->code != code) r->Fail();
   sample->audit_id = r->Text();
   sample->verb = r->Text();
   sample->uri = r->Text();
   sample->user = r->Text();
   sample->user_agent = r->Text();
-  for (uint64_t n = r->Count(); n > 0; --n) {
-    sample->source_ips.emplace_back(r->Text());
-  }
+  sample->source_ips.resize(r->Count());
+  for (std::string& ip : sample->source_ips) ip = r->Text();
 }
 
 void Put(const SmallTextSet& set, WireWriter* w) {
@@ -240,27 +241,40 @@ void Put(const SmallTextSet& set, WireWriter* w) {
 }
 
 void Get(WireReader* r, SmallTextSet* set) {
-  for (uint64_t n = r->Count(); n > 0; --n) set->Add(r->Text());
+  *set = SmallTextSet();
+  const uint64_t count = r->UintUpTo(SmallTextSet::kMax);
+  for (uint64_t i = 0; i < count; ++i) {
+    const std::string_view text = r->Text();
+    if (i > 0 && text <= set->values().back()) r->Fail();
+    if (!r->ok()) return;
+    set->Add(text);
+  }
 }
 
-void Put(const std::vector<uint64_t>& list, WireWriter* w) {
+void Put(const SmallestHashes& list, WireWriter* w) {
   w->Uint(list.size());
   for (uint64_t value : list) w->Fixed64(value);
 }
 
-void Get(WireReader* r, std::vector<uint64_t>* list) {
+void Get(WireReader* r, SmallestHashes* list) {
   list->clear();
-  for (uint64_t n = r->Count(); n > 0; --n) list->push_back(r->Fixed64());
+  const uint64_t count = r->UintUpTo(SmallestHashes::kMax);
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint64_t value = r->Fixed64();
+    if (i > 0 && value <= list->end()[-1]) r->Fail();
+    if (!r->ok()) return;
+    list->Add(value);
+  }
 }
 
 void Put(const Span& span, EventTime base, WireWriter* w) {
-  w->Int(span.first - base);
-  w->Uint(static_cast<uint64_t>(span.last - span.first));
+  w->Int(Minus(span.first, base));
+  w->Uint(static_cast<uint64_t>(Minus(span.last, span.first)));
 }
 
 void Get(WireReader* r, EventTime base, Span* span) {
-  span->first = base + r->Int();
-  span->last = span->first + static_cast<int64_t>(r->Uint());
+  span->first = Plus(base, r->Int());
+  span->last = Plus(span->first, static_cast<int64_t>(r->Uint()));
 }
 
 }  // namespace
@@ -322,7 +336,7 @@ void EncodeTo(const Sighting& value, std::string* out) {
   Put(value.claimed_ips, &w);
   w.Uint(value.agents.size());
   for (const auto& [time, hash] : value.agents) {
-    w.Int(time - value.minute);
+    w.Int(Minus(time, value.minute));
     w.Fixed64(hash);
   }
   Put(value.sample, &w);
@@ -334,9 +348,8 @@ bool Decode(std::string_view bytes, Sighting* value) {
   value->user = r.Text();
   value->credential = r.Text();
   value->client = r.Text();
-  const uint64_t family = r.Uint();
-  if (family > static_cast<uint64_t>(AgentFamily::kMax)) return false;
-  value->family = static_cast<AgentFamily>(family);
+  value->family = static_cast<AgentFamily>(
+      r.UintUpTo(static_cast<uint64_t>(AgentFamily::kMax)));
   value->pod = r.Text();
   value->node = r.Text();
   value->minute = r.Int();
@@ -346,9 +359,11 @@ bool Decode(std::string_view bytes, Sighting* value) {
   if (mask >> kSightingFlags != 0) return false;
   for (size_t i = 0; i < kSightingFlags; ++i) {
     value->flags[i] = Span();
-    if (mask >> i & 1) Get(&r, value->minute, &value->flags[i]);
+    if ((mask >> i & 1) == 0) continue;
+    Get(&r, value->minute, &value->flags[i]);
+    if (!value->flags[i].ever()) return false;
   }
-  const uint64_t bits = r.Uint();
+  const uint64_t bits = r.UintUpTo(15);
   value->client_internal = bits & 1;
   value->client_external = bits & 2;
   value->trusted_proxy = bits & 4;
@@ -356,8 +371,8 @@ bool Decode(std::string_view bytes, Sighting* value) {
   value->stale_seconds = r.Int();
   Get(&r, &value->claimed_ips);
   value->agents.clear();
-  for (uint64_t n = r.Count(); n > 0; --n) {
-    const EventTime time = value->minute + r.Int();
+  for (uint64_t n = r.Count(); n > 0 && r.ok(); --n) {
+    const EventTime time = Plus(value->minute, r.Int());
     value->agents.emplace_back(time, r.Fixed64());
   }
   Get(&r, &value->sample);
@@ -374,14 +389,14 @@ void EncodeTo(const RefusalGroup& value, std::string* out) {
   w.Uint(value.keep);
   w.Uint(value.kept.size());
   for (const Refusal& refusal : value.kept) {
-    w.Int(refusal.time - value.minute);
+    w.Int(Minus(refusal.time, value.minute));
     w.Fixed64(refusal.request);
     w.Fixed64(refusal.path);
     w.Fixed64(refusal.agent);
   }
   w.Uint(value.dropped);
-  Put(value.paths, &w);
-  Put(value.agents, &w);
+  Put(value.Paths(), &w);
+  Put(value.Agents(), &w);
   w.Uint((value.client_internal ? 1 : 0) | (value.trusted_proxy ? 2 : 0));
   Put(value.claimed_ips, &w);
   Put(value.sample, &w);
@@ -392,24 +407,24 @@ bool Decode(std::string_view bytes, RefusalGroup* value) {
   value->cluster = r.Text();
   value->user = r.Text();
   value->client = r.Text();
-  const uint64_t cls = r.Uint();
-  if (cls > static_cast<uint64_t>(RefusalClass::kUncounted)) return false;
-  value->cls = static_cast<RefusalClass>(cls);
+  value->cls = static_cast<RefusalClass>(
+      r.UintUpTo(static_cast<uint64_t>(RefusalClass::kUncounted)));
   value->minute = r.Int();
-  value->keep = static_cast<uint32_t>(r.Uint());
+  value->keep =
+      static_cast<uint32_t>(r.UintUpTo(std::numeric_limits<uint32_t>::max()));
   value->kept.clear();
-  for (uint64_t n = r.Count(); n > 0; --n) {
+  for (uint64_t n = r.Count(); n > 0 && r.ok(); --n) {
     Refusal refusal;
-    refusal.time = value->minute + r.Int();
+    refusal.time = Plus(value->minute, r.Int());
     refusal.request = r.Fixed64();
     refusal.path = r.Fixed64();
     refusal.agent = r.Fixed64();
     value->kept.push_back(refusal);
   }
   value->dropped = r.Uint();
-  Get(&r, &value->paths);
-  Get(&r, &value->agents);
-  const uint64_t bits = r.Uint();
+  Get(&r, &value->gone_paths);
+  Get(&r, &value->gone_agents);
+  const uint64_t bits = r.UintUpTo(3);
   value->client_internal = bits & 1;
   value->trusted_proxy = bits & 2;
   Get(&r, &value->claimed_ips);
@@ -449,7 +464,7 @@ bool Decode(std::string_view bytes, Deed* value) {
   value->credential = r.Text();
   Get(&r, &value->claimed_ips);
   value->fields.clear();
-  for (uint64_t n = r.Count(); n > 0; --n) {
+  for (uint64_t n = r.Count(); n > 0 && r.ok(); --n) {
     std::string key(r.Text());
     value->fields.emplace_back(std::move(key), r.Text());
   }

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "event/refusal.h"
 #include "event/time.h"
 
 namespace klaxon {
@@ -66,38 +67,37 @@ enum class RefusalClass : uint8_t {
   kUncounted,        // Discovery, self-reviews, admission.
 };
 
-struct Refusal {
-  EventTime time = 0;
-  uint64_t request = 0;  // Hash of auditID, received stamp, verb, URI.
-  uint64_t path = 0;     // Hash of the normalised path.
-  uint64_t agent = 0;    // Hash of the user agent.
-  auto operator<=>(const Refusal&) const = default;
-};
-
 // The refusals of one (user, client, class, minute).
-struct RefusalGroup {
-  // Identity.
-  std::string cluster;
-  std::string user;
-  std::string client;
-  RefusalClass cls = RefusalClass::kUnauthenticated;
-  EventTime minute = 0;
-  // Content.
-  uint32_t keep = 100;           // N: how many first and last ones are kept.
-  std::vector<Refusal> kept;     // Sorted; distinct by request. At most 2·N:
-                                 // the first N and the last N.
-  uint64_t dropped = 0;          // Between them.
-  std::vector<uint64_t> paths;   // ≤ 8 smallest distinct of Refusal::path.
-  std::vector<uint64_t> agents;  // ≤ 8 smallest distinct of Refusal::agent.
+struct alignas(64) RefusalGroup {
+  // Content; first what every further refusal moves, in two cache lines.
+  KeptRefusals kept;     // The first and the last N.
+  uint64_t dropped = 0;  // Between them.
+  uint32_t keep = 100;   // N.
+  RefusalClass cls = RefusalClass::kUnauthenticated;  // Identity.
   bool client_internal = false;
   bool trusted_proxy = false;
+  EventTime minute = 0;  // Identity.
+  std::string cluster;   // Identity.
+  EventSample sample;    // The earliest.
+  // Identity.
+  std::string client;
+  std::string user;
   SmallTextSet claimed_ips;
-  EventSample sample;  // The earliest.
 
   uint64_t count() const { return kept.size() + dropped; }
+  // The smallest hashes of all, kept or not.
+  SmallestHashes Paths() const;
+  SmallestHashes Agents() const;
+
   void Add(const Refusal& refusal);
   // REQUIRES: equal identity.
   void Merge(const RefusalGroup& other);
+  // Forgets the content, but keeps its memory; the identity stays.
+  void Clear();
+
+  // Of those that are not kept, and perhaps of others.
+  SmallestHashes gone_paths;
+  SmallestHashes gone_agents;
 };
 
 // ---------------------------------------------------------------- sighting

@@ -55,7 +55,7 @@ void Texts(std::string_view name, const std::vector<std::string>& list,
   json->EndArray();
 }
 
-void Hashes(std::string_view name, const std::vector<uint64_t>& list,
+void Hashes(std::string_view name, const SmallestHashes& list,
             JsonWriter* json) {
   json->Key(name);
   json->BeginArray();
@@ -266,10 +266,10 @@ void ReadRefusals(Fields* f, RefusalGroup* g) {
   });
   g->dropped = f->Uint("dropped");
   f->EachText("paths", [&](std::string_view text) {
-    g->paths.push_back(f->ParseHex(text, "paths"));
+    g->gone_paths.Add(f->ParseHex(text, "paths"));
   });
   f->EachText("agents", [&](std::string_view text) {
-    g->agents.push_back(f->ParseHex(text, "agents"));
+    g->gone_agents.Add(f->ParseHex(text, "agents"));
   });
   g->client_internal = f->Bool("client_internal");
   g->trusted_proxy = f->Bool("trusted_proxy");
@@ -397,8 +397,8 @@ void AppendJson(const RefusalGroup& value, std::string* out) {
   }
   json.EndArray();
   json.Field("dropped", static_cast<int64_t>(value.dropped));
-  Hashes("paths", value.paths, &json);
-  Hashes("agents", value.agents, &json);
+  Hashes("paths", value.Paths(), &json);
+  Hashes("agents", value.Agents(), &json);
   if (value.client_internal) {
     json.Key("client_internal");
     json.Bool(true);

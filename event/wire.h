@@ -2,9 +2,12 @@
 // prefixed texts, little-endian, no alignment. docs/OBSERVATIONS.md.
 //
 // WireReader never reads past its input: once something is malformed, ok() is
-// false for good and every further read returns an empty value.
+// false for good and every further read returns an empty value. It takes only
+// what WireWriter writes (no overlong varint, no truth value but 0 and 1), so
+// that what was read, written again, gives the same bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,20 +18,23 @@ class WireWriter {
  public:
   explicit WireWriter(std::string* out) : out_(out) {}
   void Uint(uint64_t value) {  // LEB128
-    while (value >= 0x80) {
-      out_->push_back(static_cast<char>(value | 0x80));
-      value >>= 7;
+    if (value < 0x80) return out_->push_back(static_cast<char>(value));
+    char bytes[10];
+    size_t size = 0;
+    for (; value >= 0x80; value >>= 7) {
+      bytes[size++] = static_cast<char>(value | 0x80);
     }
-    out_->push_back(static_cast<char>(value));
+    bytes[size++] = static_cast<char>(value);
+    out_->append(bytes, size);
   }
   void Int(int64_t value) {  // zigzag
     Uint((static_cast<uint64_t>(value) << 1) ^
          static_cast<uint64_t>(value >> 63));
   }
   void Fixed64(uint64_t value) {
-    for (int i = 0; i < 8; ++i) {
-      out_->push_back(static_cast<char>(value >> (8 * i)));
-    }
+    char bytes[8];
+    for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(value >> (8 * i));
+    out_->append(bytes, sizeof(bytes));
   }
   void Text(std::string_view text) {
     Uint(text.size());
@@ -52,7 +58,10 @@ class WireReader {
       const auto byte = static_cast<uint8_t>(in_.front());
       in_.remove_prefix(1);
       value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
+      if (byte >= 0x80) continue;
+      const bool overlong = byte == 0 && shift > 0;
+      const bool overflows = shift == 63 && byte > 1;
+      return overlong || overflows ? Fail() : value;
     }
     return Fail();
   }
@@ -63,8 +72,8 @@ class WireReader {
   uint64_t Fixed64() {
     if (in_.size() < 8) return Fail();
     uint64_t value = 0;
-    for (int i = 7; i >= 0; --i) {
-      value = value << 8 | static_cast<uint8_t>(in_[i]);
+    for (int i = 0; i < 8; ++i) {
+      value |= uint64_t{static_cast<uint8_t>(in_[i])} << (8 * i);
     }
     in_.remove_prefix(8);
     return value;
@@ -79,20 +88,26 @@ class WireReader {
     in_.remove_prefix(size);
     return text;
   }
-  bool Bool() { return Uint() != 0; }
+  bool Bool() { return UintUpTo(1) != 0; }
+  // Malformed if larger than `max`: enumerations, bits, narrower numbers.
+  uint64_t UintUpTo(uint64_t max) {
+    const uint64_t value = Uint();
+    return value <= max ? value : Fail();
+  }
   // A count of elements of at least one byte each: never more than what is
   // left, so that a damaged count cannot ask for memory.
   uint64_t Count() {
     const uint64_t count = Uint();
     return count <= in_.size() ? count : Fail();
   }
-
- private:
+  // For the caller, who found a value that cannot be.
   uint64_t Fail() {
     ok_ = false;
     in_ = {};
     return 0;
   }
+
+ private:
   std::string_view in_;
   bool ok_ = true;
 };

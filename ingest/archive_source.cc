@@ -7,25 +7,22 @@
 #include <cerrno>
 #include <chrono>
 #include <deque>
-#include <optional>
-#include <regex>
 #include <utility>
 
 #include "absl/time/time.h"
 #include "ingest/archive_source_impl.h"
 #include "ingest/batch_framer.h"
 #include "ingest/byte_stream.h"
+#include "ingest/cluster_path.h"
 #include "ingest/content_stream.h"
 #include "ingest/file_stream.h"
+#include "ingest/file_stretch.h"
 #include "ingest/input_list.h"
 #include "ingest/libarchive_reader.h"
 #include "ingest/twin_files.h"
 
 namespace klaxon {
 namespace {
-
-// std::regex recurses with the length of what it matches.
-constexpr size_t kRegexBytesMax = 4096;
 
 // A tar being taken apart, and the file it stands in.
 struct OpenTar {
@@ -73,12 +70,15 @@ class ArchiveSourceImpl : public ArchiveSource {
   uint64_t raw_bytes_total() const override;
 
  private:
-  absl::Status CompileClusterRegex();
   absl::Status CheckAnyReadable();
   StreamState NextInput();
   StreamState NextFile();
   StreamState NextTarMember();
+  FramerOptions Framing() const;
   void BeginInput();
+  void LookForParts(const Batch& batch);
+  uint64_t PartBytes() const;
+  void NextPart(Batch& batch);
   void EndInput();
   void EndTar();
   void EndFile();
@@ -91,7 +91,7 @@ class ArchiveSourceImpl : public ArchiveSource {
   Interrupter interrupter_;
 
   // Of whoever calls Read.
-  std::optional<std::regex> cluster_regex_;
+  ClusterPath cluster_path_;
   StreamContext context_;
   BatchFramer framer_;
   std::vector<InputProblem> problems_;
@@ -103,7 +103,11 @@ class ArchiveSourceImpl : public ArchiveSource {
   std::vector<std::unique_ptr<OpenTar>> tars_;  // Each in the one before.
   std::string path_;                            // Of content_.
   std::unique_ptr<ContentStream> content_;
-  bool framing_ = false;  // The framer reads content_; else it is prepared.
+  // Of content_, where that is a file to be read in any order.
+  std::shared_ptr<const OpenFile> file_;
+  uint64_t part_begin_ = 0;  // Of the next part; 0: not read in parts.
+  uint64_t file_bytes_ = 0;  // Of file_, when that was begun.
+  bool framing_ = false;     // The framer reads content_; else it is prepared.
   std::vector<InputInfo> infos_;  // In reading order.
   uint32_t index_ = 0;
   uint64_t sequence_ = 0;
@@ -116,17 +120,20 @@ ArchiveSourceImpl::ArchiveSourceImpl(ArchiveOptions options, FileAccess* files)
     : options_(std::move(options)),
       files_(files),
       context_(&interrupter_),
-      framer_({.batch_bytes = options_.batch_bytes,
-               .line_bytes_max = options_.line_bytes_max,
-               .oversize_keep_bytes = options_.oversize_keep_bytes},
-              &context_) {}
+      framer_(Framing(), &context_) {}
+
+FramerOptions ArchiveSourceImpl::Framing() const {
+  return {.batch_bytes = options_.batch_bytes,
+          .line_bytes_max = options_.line_bytes_max,
+          .oversize_keep_bytes = options_.oversize_keep_bytes};
+}
 
 absl::Status ArchiveSourceImpl::Open(std::span<const Position> resume_from) {
   if (!resume_from.empty()) {
     return absl::UnimplementedError(
         "a scan of archives cannot be resumed: read them from the start");
   }
-  absl::Status status = CompileClusterRegex();
+  absl::Status status = cluster_path_.Compile(options_.cluster_path_regex);
   if (!status.ok()) return status;
   InputList list = ExpandInputs(options_.paths);
   inputs_ = std::move(list.inputs);
@@ -139,26 +146,6 @@ absl::Status ArchiveSourceImpl::Open(std::span<const Position> resume_from) {
     raw_bytes_total_ = total;
   }
   return CheckAnyReadable();
-}
-
-absl::Status ArchiveSourceImpl::CompileClusterRegex() {
-  if (options_.cluster_path_regex.empty()) return absl::OkStatus();
-  try {
-    cluster_regex_.emplace(options_.cluster_path_regex,
-                           std::regex::ECMAScript | std::regex::optimize);
-  } catch (const std::regex_error& error) {
-    return absl::InvalidArgumentError(
-        fmt::format("cluster.path_regex '{}': {}; an ECMAScript regular "
-                    "expression is needed, as clusters/([^/]+)/",
-                    options_.cluster_path_regex, error.what()));
-  }
-  if (cluster_regex_->mark_count() == 0) {
-    return absl::InvalidArgumentError(
-        fmt::format("cluster.path_regex '{}': has no group; put what names "
-                    "the cluster in parentheses, as clusters/([^/]+)/",
-                    options_.cluster_path_regex));
-  }
-  return absl::OkStatus();
 }
 
 absl::Status ArchiveSourceImpl::CheckAnyReadable() {
@@ -201,12 +188,16 @@ absl::Status ArchiveSourceImpl::Read(absl::Duration timeout, Batch& batch) {
     StreamState state = StreamState::kData;
     if (interrupter_.interrupted()) {
       state = StreamState::kInterrupted;
-    } else if (framer_.finished()) {
+    } else if (part_begin_ == 0 && framer_.finished()) {
       state = NextInput();
     }
-    if (state == StreamState::kData) {
+    batch.part.reset();
+    if (state == StreamState::kData && part_begin_ != 0) {
+      NextPart(batch);
+    } else if (state == StreamState::kData) {
       state = framer_.Next(batch);
       TakeStreamProblems(path_);
+      if (state == StreamState::kData) LookForParts(batch);
     }
     switch (state) {
       case StreamState::kData:
@@ -277,6 +268,7 @@ StreamState ArchiveSourceImpl::NextFile() {
             : FileStream::Open(file.path, files_, &context_, &error);
     if (raw != nullptr) {
       path_ = file.path;
+      file_ = raw->seekable();
       content_ = std::make_unique<ContentStream>(std::move(raw), 0, &context_);
       return StreamState::kData;
     }
@@ -305,8 +297,56 @@ void ArchiveSourceImpl::BeginInput() {
   framing_ = true;
 }
 
+// After its first batch an input is known: are these the lines of a long file?
+void ArchiveSourceImpl::LookForParts(const Batch& batch) {
+  if (options_.part_bytes == 0 || batch.last_of_input || file_ == nullptr ||
+      !tars_.empty() || !content_->plain() || !framer_.at_line()) {
+    return;
+  }
+  struct stat status;
+  const uint64_t next = framer_.next_offset();
+  if (files_->Stat(file_->fd(), &status) != 0 ||
+      static_cast<uint64_t>(status.st_size) < next + options_.part_bytes) {
+    return;
+  }
+  part_begin_ = next;
+  file_bytes_ = static_cast<uint64_t>(status.st_size);
+  context_.raw_bytes = raw_bytes_done_ + next;  // What is behind comes again.
+}
+
+// Towards the end of the file parts get smaller, so that whoever reads the last
+// one does not let the others wait for long.
+uint64_t ArchiveSourceImpl::PartBytes() const {
+  constexpr uint64_t kPartBytesMin = 1 << 20;
+  constexpr uint64_t kOfTheRest = 8;
+  const uint64_t rest =
+      file_bytes_ > part_begin_ ? file_bytes_ - part_begin_ : 0;
+  return std::min(options_.part_bytes,
+                  std::max(rest / kOfTheRest, kPartBytesMin));
+}
+
+void ArchiveSourceImpl::NextPart(Batch& batch) {
+  const uint64_t end = StretchEnd(*file_, part_begin_ + PartBytes());
+  batch.bytes.set_size(0);
+  batch.begin.offset = part_begin_;
+  batch.framing = BatchFraming::kLines;
+  batch.first_of_input = false;
+  batch.last_of_input = end == kToEnd;
+  batch.input_bytes = 0;
+  batch.part = MakeStretchReader(file_,
+                                 {.begin = part_begin_,
+                                  .end = end,
+                                  .input = index_,
+                                  .path = path_,
+                                  .framer = Framing()},
+                                 &interrupter_, &context_.raw_bytes);
+  part_begin_ = end == kToEnd ? 0 : end;
+  if (batch.last_of_input) framer_.Abandon();
+}
+
 void ArchiveSourceImpl::EndInput() {
   framing_ = false;
+  file_.reset();
   content_.reset();
   if (tars_.empty()) EndFile();
 }
@@ -325,22 +365,10 @@ void ArchiveSourceImpl::EndFile() {
 }
 
 std::string ArchiveSourceImpl::ClusterOf(const std::string& path) {
-  if (!cluster_regex_.has_value()) return "";
-  const std::string bounded = path.substr(0, kRegexBytesMax);
-  try {
-    std::smatch match;
-    if (std::regex_search(bounded, match, *cluster_regex_)) {
-      return match[1].str();
-    }
-  } catch (const std::regex_error& error) {
-    problems_.push_back(
-        {path, 0,
-         fmt::format("cluster.path_regex is too complex for this path ({}): "
-                     "the default cluster is used. Simplify it",
-                     error.what()),
-         false});
-  }
-  return "";
+  std::string error;
+  std::string cluster = cluster_path_.ClusterOf(path, &error);
+  if (!error.empty()) problems_.push_back({path, 0, std::move(error), false});
+  return cluster;
 }
 
 void ArchiveSourceImpl::TakeStreamProblems(const std::string& path) {

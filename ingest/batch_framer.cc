@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 
-#include "event/unwrap.h"
+#include "ingest/log_chunks.h"
 
 namespace klaxon {
 namespace {
@@ -20,8 +21,13 @@ size_t BlankBytes(std::string_view bytes) {
   return begin == bytes.npos ? bytes.size() : begin;
 }
 
-// Whether the first line that is not blank is that of pretty-printed JSON.
-// Nothing: it is not all there.
+void ZeroPadding(BatchBuffer& buffer) {
+  buffer.Reserve(buffer.size());  // An empty one has no memory yet.
+  std::memset(buffer.data() + buffer.size(), 0, BatchBuffer::kPadding);
+}
+
+}  // namespace
+
 std::optional<bool> BeginsPretty(std::string_view bytes, bool ended) {
   bytes.remove_prefix(BlankBytes(bytes));
   size_t end = bytes.find('\n');
@@ -34,13 +40,6 @@ std::optional<bool> BeginsPretty(std::string_view bytes, bool ended) {
   const char last = line[line.find_last_not_of(" \t\r")];
   return last == '{' || last == '[' || last == ',';
 }
-
-void ZeroPadding(BatchBuffer& buffer) {
-  buffer.Reserve(buffer.size());  // An empty one has no memory yet.
-  std::memset(buffer.data() + buffer.size(), 0, BatchBuffer::kPadding);
-}
-
-}  // namespace
 
 void BatchFramer::Oversize::Begin(size_t keep_bytes) {
   active_ = true;
@@ -98,6 +97,14 @@ void BatchFramer::Begin(ByteStream* stream) {
   pending_begin_ = 0;
 }
 
+void BatchFramer::BeginLines(ByteStream* stream, uint64_t offset) {
+  Begin(stream);
+  stream_bytes_ = offset;
+  offset_ = offset;
+  mode_ = Mode::kLines;
+  first_ = false;
+}
+
 BatchFramer::Result BatchFramer::Next(Batch& batch) {
   batch.bytes.set_size(0);
   batch.oversize_head_bytes = 0;
@@ -133,14 +140,34 @@ StreamState BatchFramer::Fill(BatchBuffer& buffer, size_t target) {
   return buffer.size() >= target ? StreamState::kData : StreamState::kEnd;
 }
 
+// In few steps, and none of almost the largest size: while a buffer grows, both
+// are held, and the heap may keep the smaller one for ever.
+size_t BatchFramer::GrownTarget(size_t size) const {
+  const size_t grown = 4 * size;
+  return grown > line_bytes_max_ / 2 ? line_bytes_max_ + 1 : grown;
+}
+
 void BatchFramer::TakePending(BatchBuffer& buffer, size_t capacity) {
   const std::string_view bytes = pending();
   buffer.set_size(0);
+  // A long line that waits for its rest is neither copied nor held twice.
+  if (pending_begin_ == 0 && pending_.capacity() > buffer.capacity()) {
+    std::swap(buffer, pending_);
+    buffer.Reserve(capacity);
+    return;
+  }
   buffer.Reserve(std::max(capacity, bytes.size()));
   if (!bytes.empty()) std::memcpy(buffer.data(), bytes.data(), bytes.size());
   buffer.set_size(bytes.size());
   pending_.set_size(0);
   pending_begin_ = 0;
+}
+
+// REQUIRES: pending() is empty.
+void BatchFramer::PutBackAll(BatchBuffer& buffer) {
+  pending_begin_ = 0;
+  pending_.set_size(0);
+  std::swap(buffer, pending_);
 }
 
 // REQUIRES: pending() is empty.
@@ -175,14 +202,14 @@ StreamState BatchFramer::DecideMode(BatchBuffer& buffer) {
     } else if (buffer.size() > line_bytes_max_) {
       mode_ = ModeOfLongLine(buffer.view());
     } else if (state != StreamState::kData) {
-      PutBack(buffer.view());
+      PutBackAll(buffer);
       return state;
     }
     if (mode_ != Mode::kUndecided) break;
-    target = std::min(2 * buffer.size(), line_bytes_max_ + 1);
+    target = GrownTarget(buffer.size());
     buffer.Reserve(target);
   }
-  PutBack(buffer.view());
+  PutBackAll(buffer);
   scanner_ = DocumentScanner();
   scanned_ = 0;
   continues_array_ = false;
@@ -204,61 +231,6 @@ BatchFramer::Mode BatchFramer::ModeOfLongLine(std::string_view bytes) {
                                                  : Mode::kLines;
 }
 
-namespace {
-
-// A line of a container runtime's log file: of which stream, and whether the
-// next line of that stream belongs to it.
-struct LogChunk {
-  bool is_chunk = false;
-  bool is_stderr = false;
-  bool goes_on = false;
-};
-
-LogChunk LogChunkOf(std::string_view line) {
-  if (const auto cri = ParseCri(line)) {
-    return {true, cri->is_stderr, cri->partial};
-  }
-  if (!line.starts_with("{\"log\":\"")) return {};
-  return {true, line.find("\",\"stream\":\"stderr\"") != line.npos,
-          GoesOnInNextLine(line)};
-}
-
-// The start of the chunks that are still open at `cut`; `cut` if none is.
-size_t OpenChunksBegin(std::string_view bytes, size_t cut) {
-  constexpr int kLinesBackMax = 256;
-  size_t open_from = cut;
-  bool seen[2] = {false, false};
-  bool open[2] = {false, false};
-  size_t end = cut;
-  for (int back = 0; back < kLinesBackMax && end > 0; ++back) {
-    const size_t newline =
-        end >= 2 ? bytes.rfind('\n', end - 2) : std::string_view::npos;
-    const size_t begin = newline == std::string_view::npos ? 0 : newline + 1;
-    const LogChunk chunk = LogChunkOf(bytes.substr(begin, end - begin));
-    if (!chunk.is_chunk) break;
-    const size_t stream = chunk.is_stderr ? 1 : 0;
-    open[stream] = chunk.goes_on && (open[stream] || !seen[stream]);
-    seen[stream] = true;
-    if (open[stream]) open_from = begin;
-    if (seen[0] && seen[1] && !open[0] && !open[1]) break;
-    end = begin;
-  }
-  return open_from;
-}
-
-// A runtime writes a long line in chunks, and stdout's between stderr's. Each
-// batch is decoded on its own, so none may end between the chunks of a line:
-// returns the latest end of a line, `cut` or before, at which no stream has an
-// open one.
-size_t CutBeforeOpenChunks(std::string_view bytes, size_t cut) {
-  for (size_t begin; (begin = OpenChunksBegin(bytes, cut)) != cut;) {
-    cut = begin;
-  }
-  return cut;
-}
-
-}  // namespace
-
 BatchFramer::Result BatchFramer::NextLines(Batch& batch) {
   BatchBuffer& buffer = batch.bytes;
   size_t target = batch_bytes_;
@@ -268,7 +240,7 @@ BatchFramer::Result BatchFramer::NextLines(Batch& batch) {
   for (;;) {
     const StreamState state = Fill(buffer, target);
     if (state == StreamState::kInterrupted) {
-      PutBack(buffer.view());
+      PutBackAll(buffer);
       return state;
     }
     const void* newline =
@@ -283,10 +255,10 @@ BatchFramer::Result BatchFramer::NextLines(Batch& batch) {
         if (joined == 0 && buffer.size() < line_bytes_max_) {
           // Nothing but chunks of one long line: read on.
           if (state != StreamState::kData) {
-            PutBack(buffer.view());
+            PutBackAll(buffer);
             return state;
           }
-          target = std::min(2 * buffer.size(), line_bytes_max_ + 1);
+          target = GrownTarget(buffer.size());
           buffer.Reserve(target);
           continue;
         }
@@ -303,10 +275,10 @@ BatchFramer::Result BatchFramer::NextLines(Batch& batch) {
       return NextOversizeLine(batch);
     }
     if (state != StreamState::kData) {
-      PutBack(buffer.view());
+      PutBackAll(buffer);
       return state;
     }
-    target = std::min(2 * searched, line_bytes_max_ + 1);
+    target = GrownTarget(searched);
     buffer.Reserve(target);
   }
 }
@@ -328,7 +300,7 @@ BatchFramer::Result BatchFramer::NextOversizeLine(Batch& batch) {
     buffer.set_size(0);
     const StreamState state = Fill(buffer, batch_bytes_);
     if (state == StreamState::kBlocked || state == StreamState::kInterrupted) {
-      PutBack(buffer.view());
+      PutBackAll(buffer);
       return state;
     }
   }

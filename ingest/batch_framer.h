@@ -25,6 +25,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -40,6 +41,10 @@ struct FramerOptions {
   size_t oversize_keep_bytes = 64 << 10;
 };
 
+// Whether bytes begin like pretty-printed JSON (see above). Nothing: the first
+// line that is not blank is not all there, and they have not `ended`.
+std::optional<bool> BeginsPretty(std::string_view bytes, bool ended);
+
 class BatchFramer {
  public:
   // kData: a batch. Never kEnd.
@@ -50,11 +55,18 @@ class BatchFramer {
 
   // A new input. `stream` lives until finished().
   void Begin(ByteStream* stream);
+  // A stretch of an input: lines, the first of which begins at `offset` of it.
+  void BeginLines(ByteStream* stream, uint64_t offset);
+  // Nothing more is wanted of the input.
+  void Abandon() { finished_ = true; }
   // Fills all of `batch` but `begin.input` and `sequence`.
   // REQUIRES: Begin was called, and !finished().
   Result Next(Batch& batch);
   // The last batch of the input was handed on.
   bool finished() const { return finished_; }
+  // What comes next begins with a line, at next_offset() of the input.
+  bool at_line() const { return mode_ == Mode::kLines && !oversize_.active(); }
+  uint64_t next_offset() const { return offset_; }
 
  private:
   enum class Mode : uint8_t { kUndecided, kLines, kDocuments };
@@ -82,8 +94,10 @@ class BatchFramer {
   }
   StreamState ReadInto(BatchBuffer& buffer, size_t bytes_max);
   StreamState Fill(BatchBuffer& buffer, size_t target);
+  size_t GrownTarget(size_t size) const;
   void TakePending(BatchBuffer& buffer, size_t capacity);
   void PutBack(std::string_view bytes);
+  void PutBackAll(BatchBuffer& buffer);
   void LookAhead();
 
   StreamState DecideMode(BatchBuffer& buffer);

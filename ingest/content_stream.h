@@ -44,6 +44,8 @@ class ContentStream : public ByteStream {
   // What Read gives is a tar, to be taken apart.
   bool is_tar() const { return is_tar_; }
   int depth() const { return depth_; }
+  // Nothing was peeled off: it gives the bytes of the file itself.
+  bool plain() const { return prepared_ && below_.empty() && !is_tar_; }
   StreamRead Read(char* out, size_t capacity) override;
 
  private:

@@ -28,6 +28,11 @@ class SystemFileAccess : public FileAccess {
     return got >= 0 ? got : -errno;
   }
 
+  ssize_t ReadAt(int fd, char* out, size_t bytes, uint64_t offset) override {
+    ssize_t got = pread(fd, out, bytes, static_cast<off_t>(offset));
+    return got >= 0 ? got : -errno;
+  }
+
   void Close(int fd) override { close(fd); }
 };
 

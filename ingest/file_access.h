@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 namespace klaxon {
@@ -22,6 +23,8 @@ class FileAccess {
   virtual int Stat(int fd, struct stat* status) = 0;
   // Bytes read (0: the end), or -errno; may be less than asked for.
   virtual ssize_t Read(int fd, char* out, size_t bytes) = 0;
+  // The same from `offset` on, whatever was read before. Regular files only.
+  virtual ssize_t ReadAt(int fd, char* out, size_t bytes, uint64_t offset) = 0;
   virtual void Close(int fd) = 0;
 };
 

@@ -60,8 +60,8 @@ std::unique_ptr<FileStream> FileStream::Open(const std::string& path,
     *error = ExplainFileError(-fd);
     return nullptr;
   }
-  std::unique_ptr<FileStream> stream(new FileStream(fd, files, context));
-  stream->owned_ = true;
+  std::unique_ptr<FileStream> stream(new FileStream(
+      std::make_shared<OpenFile>(fd, /*owned=*/true, files), context));
   struct stat status;
   if (const int failed = files->Stat(fd, &status); failed != 0) {
     *error = ExplainFileError(-failed);
@@ -81,8 +81,10 @@ std::unique_ptr<FileStream> FileStream::Open(const std::string& path,
 
 std::unique_ptr<FileStream> FileStream::Stdin(FileAccess* files,
                                               StreamContext* context) {
-  std::unique_ptr<FileStream> stream(
-      new FileStream(STDIN_FILENO, files, context));
+  std::unique_ptr<FileStream> stream(new FileStream(
+      std::make_shared<OpenFile>(STDIN_FILENO, /*owned=*/false, files),
+      context));
+  stream->stdin_ = true;
   struct stat status;
   stream->regular_ =
       files->Stat(STDIN_FILENO, &status) == 0 && S_ISREG(status.st_mode);
@@ -91,12 +93,9 @@ std::unique_ptr<FileStream> FileStream::Stdin(FileAccess* files,
   return stream;
 }
 
-FileStream::FileStream(int fd, FileAccess* files, StreamContext* context)
-    : files_(files), context_(context), fd_(fd) {}
-
-FileStream::~FileStream() {
-  if (owned_) files_->Close(fd_);
-}
+FileStream::FileStream(std::shared_ptr<const OpenFile> file,
+                       StreamContext* context)
+    : file_(std::move(file)), context_(context) {}
 
 StreamRead FileStream::Read(char* out, size_t capacity) {
   while (!ended_) {
@@ -108,7 +107,7 @@ StreamRead FileStream::Read(char* out, size_t capacity) {
       if (state != StreamState::kData) return {0, state};
       poll_first_ = false;
     }
-    const ssize_t got = files_->Read(fd_, out, capacity);
+    const ssize_t got = file_->access().Read(file_->fd(), out, capacity);
     if (got > 0) {
       context_->raw_bytes.fetch_add(got, std::memory_order_relaxed);
       poll_first_ = !regular_ && !nonblocking_;
@@ -145,7 +144,8 @@ StreamState FileStream::Wait() {
           0, std::chrono::ceil<milliseconds>(context_->deadline - now).count());
     }
     if (left_ms == 0 && looked) return StreamState::kBlocked;
-    pollfd waits[2] = {{fd_, POLLIN, 0}, {interrupter.wake_fd(), POLLIN, 0}};
+    pollfd waits[2] = {{file_->fd(), POLLIN, 0},
+                       {interrupter.wake_fd(), POLLIN, 0}};
     const int ready =
         poll(waits, 2, static_cast<int>(std::min(slice_ms, left_ms)));
     looked = true;

@@ -10,6 +10,27 @@
 
 namespace klaxon {
 
+// A descriptor that is closed when nobody needs it any more.
+class OpenFile {
+ public:
+  // `files` outlives it. `owned`: to be closed.
+  OpenFile(int fd, bool owned, FileAccess* files)
+      : fd_(fd), owned_(owned), files_(files) {}
+  ~OpenFile() {
+    if (owned_) files_->Close(fd_);
+  }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+
+  int fd() const { return fd_; }
+  FileAccess& access() const { return *files_; }
+
+ private:
+  const int fd_;
+  const bool owned_;
+  FileAccess* const files_;
+};
+
 class FileStream : public ByteStream {
  public:
   // `files` and `context` outlive the stream. Returns nothing where the file
@@ -20,18 +41,20 @@ class FileStream : public ByteStream {
                                           std::string* error);
   static std::unique_ptr<FileStream> Stdin(FileAccess* files,
                                            StreamContext* context);
-  ~FileStream() override;
 
   StreamRead Read(char* out, size_t capacity) override;
+  // The file, if any part of it can be read in any order; else null.
+  std::shared_ptr<const OpenFile> seekable() const {
+    return regular_ && !stdin_ ? file_ : nullptr;
+  }
 
  private:
-  FileStream(int fd, FileAccess* files, StreamContext* context);
+  FileStream(std::shared_ptr<const OpenFile> file, StreamContext* context);
   StreamState Wait();
 
-  FileAccess* const files_;
+  const std::shared_ptr<const OpenFile> file_;
   StreamContext* const context_;
-  const int fd_;
-  bool owned_ = false;
+  bool stdin_ = false;
   bool regular_ = true;      // Else it may keep us waiting.
   bool poll_first_ = false;  // Wait before the next read.
   bool nonblocking_ = true;  // read(2) says EAGAIN rather than wait.

@@ -53,7 +53,11 @@ struct Position {
   uint64_t offset = 0;  // In the decompressed bytes of that input.
 };
 
+class BatchReader;
+
 struct Batch {
+  // Set: there are no bytes here; they are to be read from there.
+  std::unique_ptr<BatchReader> part;
   BatchBuffer bytes;
   BatchFraming framing = BatchFraming::kLines;
   Position begin;         // Of the batch's first byte.
@@ -75,6 +79,18 @@ struct InputProblem {
   std::string message;  // What is wrong and what to do.
   // Nothing of the input could be read, or bytes of it are lost: exit code 1.
   bool lost = true;
+};
+
+// A part of an input that whoever was handed it reads alone, on any one thread,
+// beside the source and other parts. Must not outlive its source.
+class BatchReader {
+ public:
+  virtual ~BatchReader() = default;
+  // The next batch of the part; `sequence` and last_of_input are those of the
+  // batch that brought the part. OutOfRange: the end. Cancelled: the source
+  // was interrupted.
+  virtual absl::Status Read(Batch& batch) = 0;
+  virtual std::vector<InputProblem> TakeProblems() = 0;
 };
 
 struct InputInfo {

@@ -13,6 +13,7 @@
 #include "detectors/certificate.h"
 #include "detectors/options.h"
 #include "event/networks.h"
+#include "event/time.h"
 
 namespace klaxon {
 
@@ -27,14 +28,22 @@ struct ClusterConfig {
   static ClusterConfig Defaults();
 };
 
+// How long a stream waits for events that come late, by kind of source.
+struct ReorderTimes {
+  Nanos file = kSecond / 2;
+  Nanos kafka = 5 * kSecond;
+  Nanos webhook = 2 * kSecond;
+};
+
 struct EngineConfig {
   std::string default_cluster = "default";
   ClusterConfig base = ClusterConfig::Defaults();
   // Clusters that differ: complete, the overlay already applied.
   std::map<std::string, ClusterConfig, std::less<>> clusters;
-  uint64_t keys_max = 1'000'000;             // Of each table (state.keys_max).
-  uint64_t reorder_memory_bytes = 24 << 20;  // Then the buffer spills to disk.
-  std::string spill_dir;                     // Empty: $TMPDIR or /tmp.
+  ReorderTimes reorder;
+  uint64_t keys_max = 1'000'000;            // Of each table (state.keys_max).
+  uint64_t reorder_memory_bytes = 8 << 20;  // Then the buffer spills to disk.
+  std::string spill_dir;                    // Empty: $TMPDIR or /tmp.
 
   const ClusterConfig& For(std::string_view cluster) const {
     auto it = clusters.find(cluster);

@@ -1,8 +1,11 @@
 #include "pipeline/judge.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <vector>
+
+#include "pipeline/engine_config_wire.h"
 
 namespace klaxon {
 namespace {
@@ -34,12 +37,15 @@ class Judge::ClusterJudge {
              .info = [](const Episode& e) { return FindDetector(e.detector); }},
             &timers_) {
     const ClusterConfig& cluster = config.For(name);
+    uint32_t owner = kEpisodesOwner;
     for (const DetectorEntry& entry : DetectorRegistry()) {
+      ++owner;
       const DetectorOptions& settings =
           cluster.detectors.find(entry.info->name)->second;
       if (!settings.enabled) continue;
-      detectors_.push_back({&entry, entry.make({&settings, &cluster.inventory,
-                                                config.keys_max})});
+      detectors_.push_back(
+          {&entry, owner,
+           entry.make({&settings, &cluster.inventory, config.keys_max})});
     }
   }
 
@@ -49,10 +55,10 @@ class Judge::ClusterJudge {
       return;
     }
     knowledge_.Judge(judged);
-    for (uint32_t i = 0; i < detectors_.size(); ++i) {
-      if (!Wants(*detectors_[i].entry, judged)) continue;
-      JudgeContext context = ContextOf(i);
-      detectors_[i].detector->Judge(judged, context);
+    for (const Entry& e : detectors_) {
+      if (!Wants(*e.entry, judged)) continue;
+      JudgeContext context = ContextOf(e);
+      e.detector->Judge(judged, context);
     }
   }
 
@@ -63,13 +69,10 @@ class Judge::ClusterJudge {
     Timers::Timer timer;
     std::vector<Timers::Timer> closings;
     while (timers_.Pop(kMaxTime, &timer)) {
-      (timer.owner == 0 ? closings : held).push_back(timer);
+      (timer.owner == kEpisodesOwner ? closings : held).push_back(timer);
     }
     for (const Timers::Timer& t : closings) timers_.Add(t.due, t.owner, t.key);
-    for (const Timers::Timer& t : held) {
-      JudgeContext context = ContextOf(t.owner - 1);
-      detectors_[t.owner - 1].detector->OnTimer(t.key, newest, context);
-    }
+    for (const Timers::Timer& t : held) Fire(t, newest);
     FireTimers(newest);
     episodes_.Finish();
   }
@@ -93,6 +96,38 @@ class Judge::ClusterJudge {
     return in->ok();
   }
 
+  // `same`: configured as before. Adds those that are not to `anew`.
+  void Adopt(ClusterJudge& old,
+             const std::function<bool(std::string_view)>& same,
+             std::set<std::string_view>* anew) {
+    Copy(old.timers_, &timers_);
+    Copy(old.deeds_, &deeds_);
+    Copy(old.episodes_, &episodes_);
+    CopyAll(old.knowledge_.state(), knowledge_.state());
+    std::set<uint32_t> kept = {kEpisodesOwner};
+    for (const Entry& e : detectors_) {
+      for (const Entry& o : old.detectors_) {
+        if (o.owner != e.owner) continue;
+        if (!same(e.entry->info->name)) {
+          anew->insert(e.entry->info->name);
+          continue;
+        }
+        CopyAll(o.detector->state(), e.detector->state());
+        kept.insert(e.owner);
+      }
+    }
+    timers_.EraseIf(
+        [&](const Timers::Timer& t) { return !kept.contains(t.owner); });
+  }
+
+  uint64_t open() const { return episodes_.keys(); }
+
+  void ForEachTable(const std::function<void(const Persistent&)>& visit) const {
+    for (const Persistent* part : Parts()) {
+      if (part->keys_max() > 0) visit(*part);
+    }
+  }
+
   uint64_t evicted() const {
     uint64_t evicted = 0;
     for (const Persistent* part : Parts()) evicted += part->evicted();
@@ -100,10 +135,26 @@ class Judge::ClusterJudge {
   }
 
  private:
+  // Timers are the episodes', or a detector's by its place in the registry, so
+  // that one that is switched on or off leaves the others theirs.
+  static constexpr uint32_t kEpisodesOwner = 0;
   struct Entry {
     const DetectorEntry* entry;
+    uint32_t owner;
     std::unique_ptr<Detector> detector;
   };
+
+  static void Copy(const Persistent& from, Persistent* to) {
+    std::string bytes;
+    WireWriter w(&bytes);
+    from.Save(&w);
+    WireReader r(bytes);
+    to->Load(&r);  // What was saved just now can be loaded.
+  }
+  template <typename List>
+  static void CopyAll(const List& from, const List& to) {
+    for (size_t i = 0; i < from.size(); ++i) Copy(*from[i], to[i]);
+  }
 
   static bool Wants(const DetectorEntry& entry, const Judged& judged) {
     if (judged.fact != nullptr) return true;
@@ -115,8 +166,8 @@ class Judge::ClusterJudge {
                      entry.wants_anonymous;
   }
 
-  JudgeContext ContextOf(uint32_t index) {
-    return {&episodes_, &knowledge_, &timers_, index + 1};
+  JudgeContext ContextOf(const Entry& e) {
+    return {&episodes_, &knowledge_, &timers_, e.owner};
   }
 
   const Detector& Find(const Episode& episode) const {
@@ -139,14 +190,17 @@ class Judge::ClusterJudge {
 
   void FireTimers(EventTime now) {
     Timers::Timer timer;
-    while (timers_.Pop(now, &timer)) {
-      if (timer.owner == 0) {
-        episodes_.OnTimer(timer.key, timer.due);
-        continue;
-      }
-      JudgeContext context = ContextOf(timer.owner - 1);
-      detectors_[timer.owner - 1].detector->OnTimer(timer.key, timer.due,
-                                                    context);
+    while (timers_.Pop(now, &timer)) Fire(timer, timer.due);
+  }
+
+  void Fire(const Timers::Timer& timer, EventTime due) {
+    if (timer.owner == kEpisodesOwner) {
+      return episodes_.OnTimer(timer.key, due);
+    }
+    for (const Entry& e : detectors_) {
+      if (e.owner != timer.owner) continue;
+      JudgeContext context = ContextOf(e);
+      return e.detector->OnTimer(timer.key, due, context);
     }
   }
 
@@ -191,6 +245,20 @@ void Judge::Finish(EventTime newest) {
   for (auto& [name, cluster] : clusters_) cluster->Finish(newest);
 }
 
+uint64_t Judge::Adopt(Judge& old) {
+  std::set<std::string_view> anew;
+  for (auto& [name, cluster] : old.clusters_) {
+    const ClusterConfig& before = old.config_.For(name);
+    const ClusterConfig& now = config_.For(name);
+    const auto same = [&](std::string_view detector) {
+      return DetectorHash(before, old.config_.keys_max, detector) ==
+             DetectorHash(now, config_.keys_max, detector);
+    };
+    ClusterFor(name).Adopt(*cluster, same, &anew);
+  }
+  return anew.size();
+}
+
 std::string Judge::Save() const {
   std::string bytes;
   WireWriter w(&bytes);
@@ -213,6 +281,17 @@ bool Judge::Load(std::string_view bytes) {
     if (!ClusterFor(name).Load(&r)) return false;
   }
   return r.done();
+}
+
+uint64_t Judge::open_episodes() const {
+  uint64_t open = 0;
+  for (const auto& [name, cluster] : clusters_) open += cluster->open();
+  return open;
+}
+
+void Judge::ForEachTable(
+    const std::function<void(const Persistent&)>& visit) const {
+  for (const auto& [name, cluster] : clusters_) cluster->ForEachTable(visit);
 }
 
 uint64_t Judge::evicted() const {

@@ -32,11 +32,20 @@ class Judge {
   // taken, due timers fired, open episodes emitted as firing.
   void Finish(EventTime newest);
 
+  // Takes over what `old` knew, under another configuration; a detector that is
+  // configured differently starts empty (its open episodes stay). Returns how
+  // many did. REQUIRES: nothing was fed yet.
+  uint64_t Adopt(Judge& old);
+
   // All state, for a snapshot. Load: false if damaged.
   std::string Save() const;
   bool Load(std::string_view bytes);
 
   uint64_t evicted() const;
+  // Alerts that are firing.
+  uint64_t open_episodes() const;
+  // Every table of every cluster: its name is of the code.
+  void ForEachTable(const std::function<void(const Persistent&)>& visit) const;
 
  private:
   class ClusterJudge;

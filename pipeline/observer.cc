@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
+
+#include "pipeline/event_sample.h"
+#include "pipeline/sighting_flags.h"
 
 namespace klaxon {
 namespace {
@@ -14,15 +16,18 @@ namespace {
 // out anew (an attacker can make as many as requests).
 constexpr size_t kIdentitiesMax = 16384;
 constexpr size_t kClustersMax = 1024;
-// Sightings, refusal groups and deeds held before they should be taken: a few
-// minutes of a busy cluster, so that parts are merged here and not later.
+// Sightings, refusal groups and deeds held before they should be taken: those
+// of a minute of a busy cluster, so that parts are merged here and not later,
+// and their memory is still in the cache when they are written down. So many
+// wait for the end of the minute, and no more than so many.
+constexpr size_t kObservationsMin = 2 << 10;
 constexpr size_t kObservationsMax = 16 << 10;
 
-constexpr size_t kSampleAuditIdMax = 128;
-constexpr size_t kSampleVerbMax = 32;
-constexpr size_t kSampleUriMax = 512;
-constexpr size_t kSampleTextMax = 256;
-constexpr size_t kSampleIpsMax = 8;
+// Of refusal groups that were taken so many are used again, without the lists
+// of those that hold more.
+constexpr size_t kSpareGroupsMax = 4096;
+constexpr size_t kSpareRefusalsMax = 256;
+
 constexpr size_t kIdentityTextMax = 512;
 
 absl::string_view Absl(std::string_view s) {
@@ -49,247 +54,12 @@ std::string Capped(std::string_view text) {
   return capped;
 }
 
-// Parameters of the Kubernetes API whose values say what was asked for and are
-// never a credential. Everything else in a query is masked.
-bool ShowsValue(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"allowWatchBookmarks",
-                                                "command",
-                                                "container",
-                                                "dryRun",
-                                                "exclude",
-                                                "fieldManager",
-                                                "fieldSelector",
-                                                "fieldValidation",
-                                                "follow",
-                                                "force",
-                                                "labelSelector",
-                                                "limit",
-                                                "orphanDependents",
-                                                "ports",
-                                                "pretty",
-                                                "previous",
-                                                "propagationPolicy",
-                                                "resourceVersion",
-                                                "resourceVersionMatch",
-                                                "sendInitialEvents",
-                                                "sinceSeconds",
-                                                "stderr",
-                                                "stdin",
-                                                "stdout",
-                                                "tailLines",
-                                                "timeout",
-                                                "timeoutSeconds",
-                                                "timestamps",
-                                                "tty",
-                                                "verbose",
-                                                "watch"};
-  return std::find(std::begin(kNames), std::end(kNames), name) !=
-         std::end(kNames);
-}
-
-// JSON Web Tokens wherever they stand: their head is base64 of '{"'.
-std::string WithoutTokens(std::string_view text) {
-  constexpr size_t kTokenMin = 16;
-  std::string out;
-  while (true) {
-    const size_t at = std::min(text.find("eyJ"), text.size());
-    out += text.substr(0, at);
-    text.remove_prefix(at);
-    if (text.empty()) return out;
-    size_t end = 0;
-    while (end < text.size() &&
-           (std::isalnum(static_cast<unsigned char>(text[end])) != 0 ||
-            text[end] == '-' || text[end] == '_' || text[end] == '.' ||
-            text[end] == '=')) {
-      ++end;
-    }
-    if (end >= kTokenMin) {
-      out += "REDACTED";
-    } else {
-      out += text.substr(0, end);
-    }
-    text.remove_prefix(end);
-  }
-}
-
-// A URI to show: no fragment, values of known parameters only, no tokens.
-std::string MaskedUri(std::string_view uri) {
-  uri = uri.substr(0, 4 * kSampleUriMax);  // More would be cut off anyway.
-  uri = uri.substr(0, uri.find('#'));
-  const size_t query = uri.find('?');
-  std::string_view path = uri.substr(0, query);
-  // "/proxy/token=…": a value in a path is nobody's resource name.
-  const size_t value = path.find('=');
-  std::string out(path.substr(0, value));
-  if (value != std::string_view::npos) out += "=REDACTED";
-  std::string_view rest =
-      query == std::string_view::npos ? "" : uri.substr(query + 1);
-  for (char separator = '?'; !rest.empty(); separator = '&') {
-    const size_t end = std::min(rest.find('&'), rest.size());
-    const std::string_view part = rest.substr(0, end);
-    const size_t equals = std::min(part.find('='), part.size());
-    out += separator;
-    if (ShowsValue(part.substr(0, equals))) {
-      out += part;
-    } else {
-      out += part.substr(
-          0, std::min<size_t>(part.substr(0, equals).find_first_of(";?%"),
-                              std::min<size_t>(equals, 64)));
-      out += "=REDACTED";
-    }
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  out = WithoutTokens(out);
-  if (out.size() > kSampleUriMax) out.resize(kSampleUriMax);
-  return out;
-}
-
-uint64_t SampleOrder(const EventView& event) {
-  XXH64_hash_t seed = HashText(event.audit_id);
-  for (std::string_view text :
-       {event.request_uri, event.verb, event.user_agent, event.user.username}) {
-    seed = XXH3_64bits_withSeed(text.data(), text.size(), seed);
-  }
-  return seed;
-}
-
-void OfferSample(const EventView& event, EventSample* sample) {
-  const EventTime time = event.time();
-  if (sample->has_value()) {
-    if (time > sample->time) return;
-    if (time == sample->time && SampleOrder(event) >= sample->order) return;
-  }
-  *sample = MakeSample(event);
-}
-
-bool IsReview(std::string_view resource) {
-  return resource == "tokenreviews" || resource == "subjectaccessreviews" ||
-         resource == "localsubjectaccessreviews";
-}
-
-bool IsWriteVerb(std::string_view verb) {
-  return verb == "create" || verb == "update" || verb == "patch" ||
-         verb == "delete" || verb == "deletecollection";
-}
-
-bool IsConnect(std::string_view subresource) {
-  return subresource == "exec" || subresource == "attach" ||
-         subresource == "portforward" || subresource == "proxy";
-}
-
-// What the request touched: said of the end of a long-running one too.
-uint32_t ResourceFlags(const ObjectRef& ref) {
-  uint32_t flags = 0;
-  if (ref.resource == "secrets") flags |= Bit(SightingFlag::kSecrets);
-  if (ref.api_group == "rbac.authorization.k8s.io") {
-    flags |= Bit(SightingFlag::kRbac);
-  }
-  if (IsConnect(ref.subresource)) flags |= Bit(SightingFlag::kExec);
-  return flags;
-}
-
-uint32_t RequestFlags(const RequestView& request) {
-  const ObjectRef& ref = request.event->object_ref;
-  uint32_t flags = ResourceFlags(ref);
-  if (request.part == RequestPart::kEnded) {
-    flags |= Bit(SightingFlag::kEnded);
-    if (request.let_in) flags |= Bit(SightingFlag::kEndedLetIn);
-    return flags;
-  }
-  flags |= Bit(request.let_in ? SightingFlag::kLetIn : SightingFlag::kRefused);
-  if (!request.public_path) flags |= Bit(SightingFlag::kBeyondPublic);
-  const bool basic = request.on_resource
-                         ? request.self_review
-                         : request.public_path || request.discovery;
-  if (!basic) flags |= Bit(SightingFlag::kBeyondDiscovery);
-  if (request.on_resource && !request.self_review && !IsReview(ref.resource) &&
-      !IsConnect(ref.subresource) && IsWriteVerb(request.event->verb)) {
-    flags |= Bit(SightingFlag::kWrote);
-  }
-  return flags;
-}
-
-// What the identity itself says, whatever it does.
-uint32_t IdentityFlags(const EventView& event, const ClientInfo& client) {
-  const UserView& user = event.user;
-  uint32_t flags = 0;
-  std::string_view ns;
-  std::string_view name;
-  if (user.username.starts_with(kServiceAccountPrefix)) {
-    const bool group = user.InGroup("system:serviceaccounts");
-    if (group) flags |= Bit(SightingFlag::kAccountGroup);
-    SplitServiceAccount(user.username, &ns, &name);
-    const bool own = user.InGroup("system:serviceaccounts:" + std::string(ns));
-    if (!user.groups.empty() && (!group || !own)) {
-      flags |= Bit(SightingFlag::kWithoutGroups);
-    }
-  }
-  const bool nodes = user.InGroup("system:nodes");
-  if (nodes) flags |= Bit(SightingFlag::kNodesGroup);
-  if (user.username.starts_with(kNodePrefix) && !user.groups.empty() &&
-      !nodes) {
-    flags |= Bit(SightingFlag::kWithoutGroups);
-  }
-  if (user.InGroup("system:masters")) flags |= Bit(SightingFlag::kMasters);
-  if (client.peer_known && !client.peer_loopback) {
-    flags |= Bit(SightingFlag::kPeerNotLoopback);
-  }
-  if (!client.claimed.empty()) flags |= Bit(SightingFlag::kClaimed);
-  return flags;
-}
-
-int64_t StaleSeconds(std::string_view annotation) {
-  constexpr std::string_view kText = "seconds after warning threshold: ";
-  const size_t at = annotation.find(kText);
-  if (at == std::string_view::npos) return 0;
-  int64_t seconds = 0;
-  for (char c : annotation.substr(at + kText.size())) {
-    if (c < '0' || c > '9' || seconds > INT32_MAX) break;
-    seconds = seconds * 10 + (c - '0');
-  }
-  return seconds;
-}
-
-// The credential of a legacy token: the Secret it lies in, if named.
-std::string LegacyCredential(const EventView& event) {
-  std::string_view secret =
-      event.Annotation("authentication.k8s.io/legacy-token-manual-secret");
-  if (secret.empty()) {
-    secret = event.Annotation(
-        "authentication.k8s.io/legacy-token-autogenerated-secret");
-  }
-  std::string_view ns;
-  std::string_view name;
-  if (secret.empty() || !SplitServiceAccount(event.user.username, &ns, &name)) {
-    return "legacy";
-  }
-  return "secret:" + std::string(ns) + "/" + std::string(secret);
-}
-
 }  // namespace
 
 bool Observer::full() const {
-  return size() >= kObservationsMax || clusters_.size() > kClustersMax;
-}
-
-EventSample MakeSample(const EventView& event) {
-  EventSample sample;
-  sample.time = event.time();
-  sample.order = SampleOrder(event);
-  sample.code = event.code;
-  sample.audit_id = event.audit_id.substr(0, kSampleAuditIdMax);
-  sample.verb = event.verb.substr(0, kSampleVerbMax);
-  sample.uri = MaskedUri(event.request_uri);
-  sample.user = event.user.username.substr(0, kSampleTextMax);
-  sample.user_agent = WithoutTokens(event.user_agent.substr(0, kSampleTextMax));
-  // The last ones: the first may be anything the client wrote.
-  const size_t skip = event.source_ips.size() > kSampleIpsMax
-                          ? event.source_ips.size() - kSampleIpsMax
-                          : 0;
-  for (std::string_view ip : event.source_ips.subspan(skip)) {
-    sample.source_ips.emplace_back(ip.substr(0, 64));
-  }
-  return sample;
+  return size() >= kObservationsMax ||
+         (begun_minute_ && size() >= kObservationsMin) ||
+         clusters_.size() > kClustersMax;
 }
 
 uint32_t RefusalsKept(const ClusterConfig& config) {
@@ -307,21 +77,19 @@ uint32_t RefusalsKept(const ClusterConfig& config) {
   return static_cast<uint32_t>(std::min<int64_t>(keep, 10'000));
 }
 
-namespace {
-
 // Stands for a caller's identity bytes: a 128-bit hash with a secret of this
 // process. The bytes are partly an attacker's choice; without the secret
 // nobody can make two of them meet.
-struct IdentityKey {
+struct Observer::IdentityKey {
   uint64_t high;
   uint64_t low;
   bool operator==(const IdentityKey&) const = default;
-};
-struct IdentityKeyHash {
-  size_t operator()(const IdentityKey& key) const { return key.low; }
+  struct Hash {
+    size_t operator()(const IdentityKey& key) const { return key.low; }
+  };
 };
 
-IdentityKey KeyOf(std::string_view bytes) {
+Observer::IdentityKey Observer::KeyOf(std::string_view bytes) {
   static const std::array<uint8_t, 192> secret = [] {
     std::array<uint8_t, 192> random{};
     size_t have = 0;
@@ -337,8 +105,6 @@ IdentityKey KeyOf(std::string_view bytes) {
   return {hash.high64, hash.low64};
 }
 
-}  // namespace
-
 struct Observer::Cluster {
   std::string name;
   const ClusterConfig* config = nullptr;
@@ -349,30 +115,48 @@ struct Observer::Cluster {
   bool anonymous = false;
   // Deed writers, by trait.
   std::vector<std::pair<uint32_t, std::unique_ptr<Detector>>> detectors;
-  absl::flat_hash_map<IdentityKey, Identity*, IdentityKeyHash> index;
+  absl::flat_hash_map<IdentityKey, Identity*, IdentityKey::Hash> index;
   std::deque<Identity> identities;
   Fact fact;
 };
 
 // What was worked out of a caller's identity bytes, once.
 struct Observer::Caller {
+  // Hashes of cluster, user and client, for refusals with and without a user.
+  IdentityKey named;
+  IdentityKey unnamed;
   ClientInfo client;
   std::string user;
   std::string credential;
   std::string pod;
   std::string node;
   AgentFamily family = AgentFamily::kOther;
-  uint64_t agent = 0;
-  uint64_t group_epoch = 0;  // `group` is of the observer's this epoch.
-  EventTime group_minute = kNoTime;
-  RefusalClass group_class = RefusalClass::kUncounted;
-  RefusalGroup* group = nullptr;
 };
+
+// A refusal group's identity, in the same way.
+struct Observer::GroupKey {
+  IdentityKey caller;  // Cluster, user, client.
+  EventTime minute;
+  RefusalClass cls;
+  bool operator==(const GroupKey&) const = default;
+  struct Hash {
+    size_t operator()(const GroupKey& key) const {
+      // Minutes are an attacker's choice, the hash of the caller is not.
+      return (key.caller.low ^ static_cast<uint64_t>(key.minute) ^
+              static_cast<uint64_t>(key.cls) << 56) *
+             0x9e3779b97f4a7c15;
+    }
+  };
+};
+
+struct Observer::GroupIndex
+    : absl::flat_hash_map<GroupKey, RefusalGroup*, GroupKey::Hash> {};
 
 // All of a caller that an ordinary event touches, in as few cache lines as can
 // be: one more request of a caller that does what it did before in this minute
-// only moves `run`.
-struct Observer::Identity {
+// only moves `run`. The first line is of those that are let in, the second of
+// those that are refused.
+struct alignas(64) Observer::Identity {
   struct Run {  // Events of equal flags, not yet added to `sighting`.
     EventTime first = kMaxTime;
     EventTime last = kNoTime;
@@ -385,8 +169,15 @@ struct Observer::Identity {
   EventTime minute = kNoTime;
   EventTime sample_time = kNoTime;  // Of sighting->sample.
   Sighting* sighting = nullptr;
-  EventTime agent_first = kMaxTime;  // As told to `sighting`.
   std::unique_ptr<Caller> caller;
+  uint64_t agent = 0;                // Hash of its user agent.
+  EventTime agent_first = kMaxTime;  // As told to `sighting`.
+  uint64_t group_epoch = 0;          // `group` is of the observer's this epoch.
+  EventTime group_minute = kNoTime;
+  RefusalClass group_class = RefusalClass::kUncounted;
+  RefusalGroup* group = nullptr;
+  // No earlier than that of group->sample: later ones need not be offered.
+  EventTime group_sample_time = kMaxTime;
 
   // Adds the run to the sighting.
   void Flush() {
@@ -401,13 +192,14 @@ struct Observer::Identity {
     sighting->requests += run.requests;
     if (run.first < agent_first) {
       agent_first = run.first;
-      sighting->AddAgent(run.first, caller->agent);
+      sighting->AddAgent(run.first, agent);
     }
     run = Run();
   }
 };
 
-Observer::Observer(const EngineConfig& config) : config_(config) {}
+Observer::Observer(const EngineConfig& config)
+    : config_(config), group_index_(std::make_unique<GroupIndex>()) {}
 Observer::~Observer() = default;
 
 Observer::Cluster* Observer::ClusterFor(std::string_view name) {
@@ -438,10 +230,13 @@ Observer::Cluster* Observer::ClusterFor(std::string_view name) {
   return last_cluster_ = it->second.get();
 }
 
-Observer::Identity* Observer::IdentityFor(const EventView& event,
-                                          Cluster* cluster) {
-  const bool legacy = event.user.credential_id.empty() &&
-                      event.HasAnnotation("authentication.k8s.io/legacy-token");
+bool Observer::IsLegacy(const EventView& event) {
+  return event.user.credential_id.empty() &&
+         event.HasAnnotation("authentication.k8s.io/legacy-token");
+}
+
+Observer::IdentityKey Observer::IdentityKeyOf(const EventView& event) {
+  const bool legacy = IsLegacy(event);
   std::string_view key = event.identity_bytes;
   if (key.empty() || legacy) {
     key_buffer_.clear();
@@ -457,14 +252,19 @@ Observer::Identity* Observer::IdentityFor(const EventView& event,
     if (legacy) w.Text(LegacyCredential(event));
     key = key_buffer_;
   }
-  const IdentityKey hash = KeyOf(key);
-  auto it = cluster->index.find(hash);
+  return KeyOf(key);
+}
+
+Observer::Identity* Observer::IdentityFor(const EventView& event,
+                                          const IdentityKey& key,
+                                          Cluster* cluster) {
+  auto it = cluster->index.find(key);
   if (it != cluster->index.end()) return it->second;
   if (identities_ >= kIdentitiesMax) ForgetIdentities();
   ++identities_;
   Identity* identity = &cluster->identities.emplace_back();
-  cluster->index.emplace(hash, identity);
-  Describe(event, legacy, *cluster, identity);
+  cluster->index.emplace(key, identity);
+  Describe(event, IsLegacy(event), *cluster, identity);
   return identity;
 }
 
@@ -479,6 +279,23 @@ void Observer::ForgetIdentities() {
   identities_ = 0;
 }
 
+Observer::IdentityKey Observer::CallerKey(std::string_view cluster,
+                                          std::string_view user,
+                                          std::string_view client) {
+  key_buffer_.clear();
+  WireWriter w(&key_buffer_);
+  w.Text(cluster);
+  w.Text(user);
+  w.Text(client);
+  return KeyOf(key_buffer_);
+}
+
+void Observer::NoteMinute(EventTime minute) {
+  if (minute <= newest_minute_) return;
+  begun_minute_ = newest_minute_ != kNoTime;
+  newest_minute_ = minute;
+}
+
 void Observer::Describe(const EventView& event, bool legacy,
                         const Cluster& cluster, Identity* identity) {
   auto caller = std::make_unique<Caller>();
@@ -489,7 +306,9 @@ void Observer::Describe(const EventView& event, bool legacy,
   caller->pod = Capped(event.user.pod_name);
   caller->node = Capped(event.user.node_name);
   caller->family = AgentFamilyOf(event.user_agent);
-  caller->agent = HashText(event.user_agent);
+  caller->named = CallerKey(cluster.name, caller->user, caller->client.client);
+  caller->unnamed = CallerKey(cluster.name, "", caller->client.client);
+  identity->agent = HashText(event.user_agent);
   identity->flags = IdentityFlags(event, caller->client);
   if (legacy) identity->flags |= Bit(SightingFlag::kLegacy);
   identity->caller = std::move(caller);
@@ -526,14 +345,17 @@ void Observer::Count(const RequestView& request, Cluster* cluster) {
 void Observer::Observe(const EventView& event, std::string_view input_cluster) {
   Cluster* cluster =
       ClusterFor(event.cluster.empty() ? input_cluster : event.cluster);
+  const IdentityKey key = IdentityKeyOf(event);
+  cluster->index.prefetch(key);
   RequestView request;
   ClassifyRequest(event, cluster->config->public_paths, &path_buffer_,
                   &request);
   Count(request, cluster);
   if (request.part == RequestPart::kIgnored) return;
-  Identity* identity = IdentityFor(event, cluster);
-  request.client = &identity->caller->client;
+  Identity* identity = IdentityFor(event, key, cluster);
+  __builtin_prefetch(&identity->caller);
   if (request.traits & cluster->traits) {
+    request.client = &identity->caller->client;
     deed_cluster_ = cluster;
     for (const auto& [traits, detector] : cluster->detectors) {
       if (traits & request.traits) detector->Observe(request, *this);
@@ -557,6 +379,7 @@ Sighting* Observer::SightingFor(EventTime minute, Identity* identity,
   const Caller& caller = *identity->caller;
   Sighting*& slot = by_minute_[{identity, minute}];
   if (slot != nullptr) return slot;
+  NoteMinute(minute);
   slot = &sightings_.emplace_back();
   slot->cluster = cluster.name;
   slot->user = caller.user;
@@ -620,22 +443,25 @@ void Observer::See(const RequestView& request, Identity* identity,
   }
 }
 
+RefusalGroup& Observer::AddGroup() {
+  if (spare_groups_.empty()) return groups_.emplace_back();
+  RefusalGroup& group = groups_.emplace_back(std::move(spare_groups_.back()));
+  spare_groups_.pop_back();
+  return group;
+}
+
 RefusalGroup* Observer::GroupFor(EventTime minute, RefusalClass cls,
                                  const Caller& caller, const Cluster& cluster) {
   // OpenShift's login failures carry system:anonymous; a failed authentication
   // has no user.
   const std::string_view user =
       cls == RefusalClass::kUnauthenticated ? std::string_view() : caller.user;
-  key_buffer_.clear();
-  WireWriter w(&key_buffer_);
-  w.Text(cluster.name);
-  w.Text(user);
-  w.Text(caller.client.client);
-  w.Uint(static_cast<uint64_t>(cls));
-  w.Int(minute);
-  RefusalGroup*& slot = group_index_[key_buffer_];
+  const bool named = cls != RefusalClass::kUnauthenticated;
+  RefusalGroup*& slot =
+      (*group_index_)[{named ? caller.named : caller.unnamed, minute, cls}];
   if (slot == nullptr) {
-    slot = &groups_.emplace_back();
+    NoteMinute(minute);
+    slot = &AddGroup();
     slot->cluster = cluster.name;
     slot->user = user;
     slot->client = caller.client.client;
@@ -653,24 +479,46 @@ RefusalGroup* Observer::GroupFor(EventTime minute, RefusalClass cls,
 
 void Observer::Refuse(const RequestView& request, RefusalClass cls,
                       Identity* identity, Cluster* cluster) {
-  Caller* caller = identity->caller.get();
   const EventView& event = *request.event;
   const EventTime time = event.time();
   const EventTime minute = MinuteOf(time);
-  if (caller->group_epoch != epoch_ || caller->group_minute != minute ||
-      caller->group_class != cls) {
-    caller->group = GroupFor(minute, cls, *caller, *cluster);
-    caller->group_epoch = epoch_;
-    caller->group_minute = minute;
-    caller->group_class = cls;
-  }
   Refusal refusal;
   refusal.time = time;
+  // First, as the identity comes into the cache meanwhile.
   refusal.request = hasher_.Hash64(event);
   refusal.path = HashText(request.path);
-  refusal.agent = caller->agent;
-  caller->group->Add(refusal);
-  OfferSample(event, &caller->group->sample);
+  if (identity->group_epoch != epoch_ || identity->group_minute != minute ||
+      identity->group_class != cls) {
+    identity->group = GroupFor(minute, cls, *identity->caller, *cluster);
+    identity->group_epoch = epoch_;
+    identity->group_minute = minute;
+    identity->group_class = cls;
+    identity->group_sample_time = kMaxTime;
+  }
+  refusal.agent = identity->agent;
+  if (time <= identity->group_sample_time) {
+    OfferSample(event, &identity->group->sample);
+    identity->group_sample_time = identity->group->sample.time;
+  }
+  AddSoon(identity->group, refusal);
+}
+
+void Observer::AddSoon(RefusalGroup* group, const Refusal& refusal) {
+  __builtin_prefetch(&group->kept);
+  __builtin_prefetch(&group->dropped);
+  Pending& half_way = pending_[(next_pending_ + kPending / 2) % kPending];
+  if (half_way.group != nullptr) half_way.group->kept.Prefetch();
+  Pending& oldest = pending_[next_pending_];
+  if (oldest.group != nullptr) oldest.group->Add(oldest.refusal);
+  oldest = {group, refusal};
+  next_pending_ = (next_pending_ + 1) % kPending;
+}
+
+void Observer::AddPending() {
+  for (Pending& pending : pending_) {
+    if (pending.group != nullptr) pending.group->Add(pending.refusal);
+    pending.group = nullptr;
+  }
 }
 
 Deed& Observer::Add(const RequestView& request, std::string_view topic) {
@@ -690,7 +538,19 @@ Deed& Observer::Add(const RequestView& request, std::string_view topic) {
   return deed;
 }
 
+void Observer::Recycle(Observations&& taken) {
+  spare_groups_ = std::move(taken.refusals);
+  if (spare_groups_.size() > kSpareGroupsMax) {
+    spare_groups_.resize(kSpareGroupsMax);
+  }
+  for (RefusalGroup& group : spare_groups_) {
+    group.Clear();
+    if (group.kept.capacity() > kSpareRefusalsMax) group.kept = KeptRefusals();
+  }
+}
+
 Observations Observer::Take() {
+  AddPending();
   for (Identity* identity : running_) identity->Flush();
   running_.clear();
   Observations taken;
@@ -713,9 +573,10 @@ Observations Observer::Take() {
   }
   sightings_.clear();
   groups_.clear();
-  group_index_.clear();
+  group_index_->clear();
   deeds_.clear();
   by_minute_.clear();
+  begun_minute_ = false;
   ++epoch_;
   return taken;
 }

@@ -6,6 +6,7 @@
 // whenever size() has grown enough.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -41,6 +42,9 @@ class Observer final : private DeedWriter {
   // Time to Take.
   bool full() const;
   Observations Take();
+  // Gives back what Take gave, when it is no longer needed: what comes next
+  // uses some of its memory.
+  void Recycle(Observations&& taken);
   // A number for each event of a long-running request since the last call: the
   // two stages of one request differ in the lowest bit alone.
   std::vector<uint64_t> TakeLongRunning() {
@@ -51,20 +55,34 @@ class Observer final : private DeedWriter {
   struct Cluster;
   struct Caller;
   struct Identity;
+  struct IdentityKey;
+  struct GroupKey;
+  struct GroupIndex;
 
   Cluster* ClusterFor(std::string_view name);
-  Identity* IdentityFor(const EventView& event, Cluster* cluster);
+  static IdentityKey KeyOf(std::string_view bytes);
+  static bool IsLegacy(const EventView& event);
+  IdentityKey CallerKey(std::string_view cluster, std::string_view user,
+                        std::string_view client);
+  // Something of that minute is held now.
+  void NoteMinute(EventTime minute);
+  IdentityKey IdentityKeyOf(const EventView& event);
+  Identity* IdentityFor(const EventView& event, const IdentityKey& key,
+                        Cluster* cluster);
   void Describe(const EventView& event, bool legacy, const Cluster& cluster,
                 Identity* identity);
   void ForgetIdentities();
   Sighting* SightingFor(EventTime minute, Identity* identity,
                         const Cluster& cluster);
+  RefusalGroup& AddGroup();
   RefusalGroup* GroupFor(EventTime minute, RefusalClass cls,
                          const Caller& caller, const Cluster& cluster);
   void See(const RequestView& request, Identity* identity, Cluster* cluster);
   void Refuse(const RequestView& request, RefusalClass cls, Identity* identity,
               Cluster* cluster);
   void Count(const RequestView& request, Cluster* cluster);
+  void AddSoon(RefusalGroup* group, const Refusal& refusal);
+  void AddPending();
   Deed& Add(const RequestView& request, std::string_view topic) override;
 
   const EngineConfig& config_;
@@ -76,17 +94,27 @@ class Observer final : private DeedWriter {
   Cluster* deed_cluster_ = nullptr;  // Of the event being observed.
   size_t identities_ = 0;            // Of all clusters together.
   absl::flat_hash_map<std::pair<Identity*, EventTime>, Sighting*> by_minute_;
-  absl::flat_hash_map<std::string, RefusalGroup*> group_index_;
+  std::unique_ptr<GroupIndex> group_index_;  // Of groups_.
   std::deque<RefusalGroup> groups_;
+  std::deque<RefusalGroup> spare_groups_;
+  // Refusals whose group is on its way into the cache: a flood of many clients
+  // would wait for memory with each of them. In which order they are added
+  // makes no difference.
+  struct Pending {
+    RefusalGroup* group = nullptr;
+    Refusal refusal;
+  };
+  static constexpr size_t kPending = 8;
+  std::array<Pending, kPending> pending_;  // A ring.
+  size_t next_pending_ = 0;
   std::vector<Identity*> running_;  // Have a run in this epoch.
   std::deque<Sighting> sightings_;
   std::vector<Deed> deeds_;
+  EventTime newest_minute_ = kNoTime;
+  bool begun_minute_ = false;  // One began since the last Take.
   std::vector<uint64_t> long_running_;
   uint64_t epoch_ = 1;  // Of the accumulators; see Identity::epoch.
 };
-
-// A sample of `event`: capped texts, credentials in the query masked.
-EventSample MakeSample(const EventView& event);
 
 // N of design.md: the largest number that an enabled rule counts to.
 uint32_t RefusalsKept(const ClusterConfig& config);

@@ -15,7 +15,10 @@
 namespace klaxon {
 namespace {
 
-constexpr size_t kReadBytes = 128 << 10;
+constexpr size_t kReadBytesMin = 4 << 10;
+constexpr size_t kReadBytesMax = 32 << 10;
+constexpr size_t kGiveBackBytes = 256 << 10;
+constexpr size_t kWriteBytes = 256 << 10;
 
 uint64_t PrefixOf(std::string_view key) {
   uint64_t prefix = 0;
@@ -41,7 +44,13 @@ int OpenUnlinked(const std::string& wanted, std::string* dir) {
 class RecordSorter::Cursor {
  public:
   Cursor(RecordSorter* sorter, Run run)
-      : sorter_(sorter), next_(run.begin), end_(run.end) {}
+      : sorter_(sorter),
+        read_bytes_(std::clamp(sorter->options_.memory_bytes / kFanIn,
+                               kReadBytesMin, kReadBytesMax)),
+        begin_(run.begin),
+        next_(run.begin),
+        given_back_(run.begin),
+        end_(run.end) {}
   explicit Cursor(RecordSorter* sorter) : sorter_(sorter), in_memory_(true) {}
 
   std::string_view key() const { return key_; }
@@ -78,7 +87,7 @@ class RecordSorter::Cursor {
       pos_ = 0;
       const size_t have = buffer_.size();
       const size_t want =
-          std::min<uint64_t>(std::max(kReadBytes, bytes - have), end_ - next_);
+          std::min<uint64_t>(std::max(read_bytes_, bytes - have), end_ - next_);
       if (want == 0) {
         return sorter_->Fail(absl::DataLossError("spill file ends early"));
       }
@@ -93,14 +102,29 @@ class RecordSorter::Cursor {
       const size_t read = got > 0 ? static_cast<size_t>(got) : 0;
       buffer_.resize(have + read);
       next_ += read;
+      GiveBack();
     }
     return true;
+  }
+  // The disk need not hold what was read. Only whole blocks go, so the last one
+  // of before is asked for once more. A file system that cannot do that holds
+  // them until the end.
+  void GiveBack() {
+    constexpr uint64_t kBlock = 4096;
+    if (next_ - given_back_ < kGiveBackBytes && next_ != end_) return;
+    const uint64_t from = std::max(begin_, given_back_ / kBlock * kBlock);
+    fallocate(sorter_->fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+              static_cast<off_t>(from), static_cast<off_t>(next_ - from));
+    given_back_ = next_;
   }
 
   RecordSorter* sorter_;
   bool in_memory_ = false;
   size_t index_ = 0;
+  size_t read_bytes_ = 0;
+  uint64_t begin_ = 0;
   uint64_t next_ = 0;
+  uint64_t given_back_ = 0;
   uint64_t end_ = 0;
   std::string buffer_;
   size_t pos_ = 0;
@@ -146,35 +170,64 @@ void RecordSorter::SortEntries() {
             });
 }
 
-absl::Status RecordSorter::WriteAll(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = write(fd_, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      return absl::ResourceExhaustedError(fmt::format(
-          "cannot write the spill file: {}; set TMPDIR to a folder with room",
-          std::strerror(errno)));
-    }
-    written_ += static_cast<uint64_t>(n);
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return absl::OkStatus();
+absl::Status RecordSorter::OpenFile() {
+  if (fd_ >= 0) return absl::OkStatus();
+  std::string dir;
+  fd_ = OpenUnlinked(options_.dir, &dir);
+  if (fd_ >= 0) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      fmt::format("cannot create a spill file in {}: {}; set TMPDIR to a "
+                  "writable folder",
+                  dir, std::strerror(errno)));
 }
 
-absl::Status RecordSorter::WriteRun() {
-  if (fd_ < 0) {
-    std::string dir;
-    fd_ = OpenUnlinked(options_.dir, &dir);
-    if (fd_ < 0) {
-      return absl::ResourceExhaustedError(
-          fmt::format("cannot create a spill file in {}: {}; set TMPDIR to a "
-                      "writable folder",
-                      dir, std::strerror(errno)));
-    }
+// Writes records at the end of the file, in order, and makes a run of them.
+class RecordSorter::RunWriter {
+ public:
+  explicit RunWriter(RecordSorter* sorter)
+      : sorter_(sorter), begin_(sorter->written_) {}
+
+  absl::Status Add(std::string_view key, std::string_view payload) {
+    const uint32_t sizes[2] = {static_cast<uint32_t>(key.size()),
+                               static_cast<uint32_t>(payload.size())};
+    out_.append(reinterpret_cast<const char*>(sizes), sizeof(sizes));
+    out_.append(key);
+    out_.append(payload);
+    return out_.size() < kWriteBytes ? absl::OkStatus() : Flush();
   }
+  absl::Status Finish() {
+    if (absl::Status s = Flush(); !s.ok()) return s;
+    sorter_->runs_.push_back({begin_, sorter_->written_});
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Flush() {
+    std::string_view bytes = out_;
+    while (!bytes.empty()) {
+      const ssize_t n = write(sorter_->fd_, bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) {
+        return absl::ResourceExhaustedError(fmt::format(
+            "cannot write the spill file: {}; set TMPDIR to a folder with room",
+            std::strerror(errno)));
+      }
+      sorter_->written_ += static_cast<uint64_t>(n);
+      bytes.remove_prefix(static_cast<size_t>(n));
+    }
+    out_.clear();
+    return absl::OkStatus();
+  }
+
+  RecordSorter* sorter_;
+  const uint64_t begin_;
+  std::string out_;
+};
+
+absl::Status RecordSorter::WriteRun() {
+  if (absl::Status s = OpenFile(); !s.ok()) return s;
   SortEntries();
-  const uint64_t begin = written_;
-  std::string out;
+  RunWriter writer(this);
   std::string merged;
   for (size_t i = 0; i < entries_.size();) {
     const std::string_view key = KeyOf(entries_[i]);
@@ -182,21 +235,12 @@ absl::Status RecordSorter::WriteRun() {
     for (++i; i < entries_.size() && KeyOf(entries_[i]) == key; ++i) {
       merge_(key, &merged, PayloadOf(entries_[i]));
     }
-    const uint32_t sizes[2] = {static_cast<uint32_t>(key.size()),
-                               static_cast<uint32_t>(merged.size())};
-    out.append(reinterpret_cast<const char*>(sizes), sizeof(sizes));
-    out.append(key);
-    out.append(merged);
-    if (out.size() >= 1 << 20) {
-      if (absl::Status s = WriteAll(out); !s.ok()) return s;
-      out.clear();
-    }
+    if (absl::Status s = writer.Add(key, merged); !s.ok()) return s;
   }
-  if (absl::Status s = WriteAll(out); !s.ok()) return s;
-  runs_.push_back({begin, written_});
   arena_.clear();
   entries_.clear();
-  return absl::OkStatus();
+  ++runs_written_;
+  return writer.Finish();
 }
 
 namespace {
@@ -209,14 +253,46 @@ struct ComesLater {
 };
 }  // namespace
 
-absl::Status RecordSorter::Finish() {
-  SortEntries();
-  for (const Run& run : runs_) {
-    heap_.push_back(std::make_unique<Cursor>(this, run));
+void RecordSorter::Open(size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    heap_.push_back(std::make_unique<Cursor>(this, runs_.front()));
+    runs_.pop_front();
   }
-  heap_.push_back(std::make_unique<Cursor>(this));
   std::erase_if(heap_, [](const auto& cursor) { return !cursor->Advance(); });
   std::make_heap(heap_.begin(), heap_.end(), ComesLater());
+}
+
+void RecordSorter::OpenMemory() {
+  SortEntries();
+  heap_.push_back(std::make_unique<Cursor>(this));
+  if (!heap_.back()->Advance()) heap_.clear();
+}
+
+absl::Status RecordSorter::MergeRuns(size_t count) {
+  Open(count);
+  RunWriter writer(this);
+  std::string key;
+  std::string payload;
+  while (Next(&key, &payload)) {
+    if (absl::Status s = writer.Add(key, payload); !s.ok()) return s;
+  }
+  return status_.ok() ? writer.Finish() : status_;
+}
+
+absl::Status RecordSorter::Finish() {
+  if (runs_.empty()) {
+    OpenMemory();
+    return absl::OkStatus();
+  }
+  if (absl::Status s = WriteRun(); !s.ok()) return s;
+  arena_ = std::string();
+  entries_ = std::vector<Entry>();
+  while (runs_.size() > kFanIn) {
+    // So many that all later merges are full ones.
+    const size_t count = std::min(kFanIn, runs_.size() - kFanIn + 1);
+    if (absl::Status s = MergeRuns(count); !s.ok()) return s;
+  }
+  Open(runs_.size());
   return status_;
 }
 

@@ -1,12 +1,17 @@
 // Sorts more records than memory holds: sorted runs in one unlinked temporary
-// file, merged at the end. Keys are compared as bytes.
+// file, merged at the end, at most `kFanIn` at a time. Keys are compared as
+// bytes. What was read of the file is given back to the disk.
 //
 // Protocol: Add any number of times, Finish once, Next until false. One
 // thread. Errors (a full disk, an unwritable folder) come from Add and Finish
 // as a Status; after one the sorter is of no use.
+//
+// Memory: while adding, `memory_bytes`; once a run was written, merging takes
+// no more than that (or 4 KiB a run, and the longest record, if that is more).
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,8 +30,8 @@ class RecordSorter {
                                    std::string_view payload)>;
 
   struct Options {
-    size_t memory_bytes = 24 << 20;  // Then a run is written.
-    std::string dir;                 // Empty: $TMPDIR, else /tmp.
+    size_t memory_bytes = 8 << 20;  // Then a run is written.
+    std::string dir;                // Empty: $TMPDIR, else /tmp.
   };
   RecordSorter(Options options, Merge merge);
   ~RecordSorter();
@@ -36,7 +41,9 @@ class RecordSorter {
   // The next record, equal keys merged. False: no more, or status() tells.
   bool Next(std::string* key, std::string* payload);
   const absl::Status& status() const { return status_; }
-  uint64_t runs_written() const { return runs_.size(); }
+  uint64_t runs_written() const { return runs_written_; }
+
+  static constexpr size_t kFanIn = 64;
 
  private:
   struct Entry {
@@ -50,6 +57,7 @@ class RecordSorter {
     uint64_t end;
   };
   class Cursor;
+  class RunWriter;
 
   std::string_view KeyOf(const Entry& e) const {
     return std::string_view(arena_).substr(e.offset, e.key_bytes);
@@ -59,15 +67,21 @@ class RecordSorter {
                                            e.payload_bytes);
   }
   void SortEntries();
+  absl::Status OpenFile();
   absl::Status WriteRun();
-  absl::Status WriteAll(std::string_view bytes);
+  // Makes one run of the first `count`.
+  absl::Status MergeRuns(size_t count);
+  // Next gives what is in the first `count` runs, or in memory.
+  void Open(size_t count);
+  void OpenMemory();
   bool Fail(absl::Status status);
 
   const Options options_;
   const Merge merge_;
   std::string arena_;
   std::vector<Entry> entries_;
-  std::vector<Run> runs_;
+  std::deque<Run> runs_;
+  uint64_t runs_written_ = 0;  // Of what was added, not by merging.
   int fd_ = -1;
   uint64_t written_ = 0;
   absl::Status status_;

@@ -1,9 +1,7 @@
 #include "pipeline/reorder.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
-#include <deque>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -17,25 +15,6 @@ void AppendMinute(EventTime minute, ObservationKind kind, std::string* key) {
     key->push_back(static_cast<char>(biased >> shift));
   }
   key->push_back(static_cast<char>(kind));
-}
-
-// One thing to hand on, before it is looked up again.
-struct Item {
-  EventTime time;
-  JudgedKind kind;
-  XXH128_hash_t hash;  // Order at one instant: of the event's own fields.
-  uint32_t index;      // Into the bucket's list of its kind.
-  uint32_t detail;     // kSeen: raised flags, kNewKey; kRefusal: its index.
-};
-constexpr uint32_t kNewKey = 1u << 31;
-static_assert(kSightingFlags < 31);
-
-bool Before(const Item& a, const Item& b) {
-  if (a.time != b.time) return a.time < b.time;
-  if (a.kind != b.kind) return a.kind < b.kind;
-  if (a.hash.high64 != b.hash.high64) return a.hash.high64 < b.hash.high64;
-  if (a.hash.low64 != b.hash.low64) return a.hash.low64 < b.hash.low64;
-  return a.detail < b.detail;
 }
 
 }  // namespace
@@ -77,54 +56,51 @@ void AppendKey(const Deed& value, std::string* key) {
   for (const auto& [name, text] : value.fields) w.Text(text);
 }
 
-// Everything of one minute.
+// One minute, with parts of equal keys merged.
 struct Reorder::Bucket {
-  struct SeenState {
-    bool key = false;
-    uint32_t flags = 0;
-    bool total = false;
-  };
-  EventTime minute = 0;
-  absl::flat_hash_map<std::string, uint32_t> sighting_index;
-  absl::flat_hash_map<std::string, uint32_t> group_index;
-  std::deque<Sighting> sightings;  // Large: never moved once made.
-  std::vector<SeenState> seen;     // Parallel to sightings.
-  std::deque<RefusalGroup> groups;
-  // Parallel to groups: requests handed on while the minute was still open.
-  std::vector<std::vector<uint64_t>> released;
-  std::vector<Deed> deeds;
-  std::vector<Fact> facts;
+  // By key: equal ones are merged, totals are given in its order.
+  using Index = absl::flat_hash_map<std::string, uint32_t>;
 
-  // What is to be handed on before `until` and was not yet, in order.
-  std::vector<Item> ItemsUntil(EventTime until) const;
-  // `minute_stays`: more of this minute may come, so remember what went.
-  void HandOn(const Item& item, bool minute_stays, const Sink& sink);
-  void HandOnTotals(EventTime time, const Sink& sink) const;
+  explicit Bucket(uint64_t* next_group_id) : content(next_group_id) {}
 
   void Add(Sighting&& value) {
-    std::string key;
-    AppendKey(value, &key);
-    auto [it, inserted] =
-        sighting_index.try_emplace(std::move(key), sightings.size());
-    if (inserted) {
-      sightings.push_back(std::move(value));
-      seen.emplace_back();
+    auto [it, added] = Find(value, content.sightings(), &sightings);
+    if (added) {
+      content.AddSighting() = std::move(value);
     } else {
-      sightings[it->second].Merge(value);
+      content.sighting(it->second).Merge(value);
     }
+    content.Touch(ObservationKind::kSighting, it->second);
   }
   void Add(RefusalGroup&& value) {
+    auto [it, added] = Find(value, content.groups(), &groups);
+    if (added) {
+      content.AddGroup() = std::move(value);
+    } else {
+      content.group(it->second).Merge(value);
+    }
+    content.Touch(ObservationKind::kRefusals, it->second);
+  }
+  template <typename T>
+  static std::pair<Index::iterator, bool> Find(const T& value, uint32_t next,
+                                               Index* index) {
     std::string key;
     AppendKey(value, &key);
-    auto [it, inserted] =
-        group_index.try_emplace(std::move(key), groups.size());
-    if (inserted) {
-      groups.push_back(std::move(value));
-      released.emplace_back();
-    } else {
-      groups[it->second].Merge(value);
-    }
+    return index->try_emplace(std::move(key), next);
   }
+  static std::vector<uint32_t> InOrder(const Index& index) {
+    std::vector<std::pair<std::string_view, uint32_t>> keys(index.begin(),
+                                                            index.end());
+    std::sort(keys.begin(), keys.end());
+    std::vector<uint32_t> order;
+    order.reserve(keys.size());
+    for (const auto& [key, at] : keys) order.push_back(at);
+    return order;
+  }
+
+  Minute content;
+  Index sightings;
+  Index groups;
 };
 
 Reorder::Reorder() = default;
@@ -133,177 +109,81 @@ Reorder::~Reorder() = default;
 Reorder::Bucket& Reorder::BucketFor(EventTime minute) {
   std::unique_ptr<Bucket>& bucket = buckets_[minute];
   if (bucket == nullptr) {
-    bucket = std::make_unique<Bucket>();
-    bucket->minute = minute;
+    bucket = std::make_unique<Bucket>(&next_group_id_);
   }
   return *bucket;
 }
 
 void Reorder::Add(Observations&& observations) {
-  for (Sighting& s : observations.sightings) {
+  const uint64_t late_before = late_;
+  for (const Sighting& s : observations.sightings) {
     if (s.seen.first < watermark_) ++late_;
+  }
+  for (const RefusalGroup& g : observations.refusals) {
+    if (!g.kept.empty() && g.kept.front().time < watermark_) ++late_;
+  }
+  for (const Deed& d : observations.deeds) {
+    if (d.time < watermark_) ++late_;
+  }
+  late_waits_ |= late_ != late_before;
+  Put(std::move(observations));
+}
+
+uint64_t Reorder::pending() const {
+  uint64_t pending = 0;
+  for (const auto& [minute, bucket] : buckets_) {
+    pending += bucket->content.facts().size() + bucket->content.deeds().size() +
+               bucket->content.sightings() + bucket->content.groups();
+  }
+  return pending;
+}
+
+void Reorder::AddJudged(Observations&& observations) {
+  Put(std::move(observations));
+}
+
+void Reorder::EndJudged() {
+  ReleaseUntil(watermark_, [](const std::string&, const Judged&) {});
+}
+
+void Reorder::Put(Observations&& observations) {
+  for (Sighting& s : observations.sightings) {
     BucketFor(s.minute).Add(std::move(s));
   }
   for (RefusalGroup& g : observations.refusals) {
-    if (!g.kept.empty() && g.kept.front().time < watermark_) ++late_;
     BucketFor(g.minute).Add(std::move(g));
   }
   for (Deed& d : observations.deeds) {
-    if (d.time < watermark_) ++late_;
-    BucketFor(MinuteOf(d.time)).deeds.push_back(std::move(d));
+    BucketFor(MinuteOf(d.time)).content.AddDeed() = std::move(d);
   }
   for (Fact& f : observations.facts) {
-    BucketFor(f.minute).facts.push_back(std::move(f));
-  }
-}
-
-namespace {
-
-// Items of a sighting that appear in [.., until) and were not handed on yet.
-void AddSeenItems(const Sighting& s, uint32_t index, bool key_done,
-                  uint32_t flags_done, EventTime until,
-                  std::vector<Item>* items) {
-  std::string key;
-  AppendKey(s, &key);
-  const XXH128_hash_t hash = XXH3_128bits(key.data(), key.size());
-  // Times are few and mostly equal: the first event raises most flags.
-  std::vector<std::pair<EventTime, uint32_t>> at;
-  const auto raise = [&](EventTime time, uint32_t detail) {
-    for (auto& [t, d] : at) {
-      if (t == time) {
-        d |= detail;
-        return;
-      }
-    }
-    at.emplace_back(time, detail);
-  };
-  if (!key_done && s.seen.first < until) raise(s.seen.first, kNewKey);
-  for (uint32_t i = 0; i < kSightingFlags; ++i) {
-    if (!s.flags[i].ever() || (flags_done >> i & 1)) continue;
-    if (s.flags[i].first < until) raise(s.flags[i].first, 1u << i);
-  }
-  for (const auto& [time, detail] : at) {
-    items->push_back({time, JudgedKind::kSeen, hash, index, detail});
-  }
-}
-
-XXH128_hash_t RefusalHash(const RefusalGroup& group, const Refusal& refusal) {
-  return XXH3_128bits_withSeed(group.client.data(), group.client.size(),
-                               refusal.request);
-}
-
-}  // namespace
-
-std::vector<Item> Reorder::Bucket::ItemsUntil(EventTime until) const {
-  std::vector<Item> items;
-  for (uint32_t i = 0; i < facts.size(); ++i) {
-    const Fact& fact = facts[i];
-    if (fact.first_event == kNoTime || fact.first_event >= until) continue;
-    items.push_back({fact.first_event, JudgedKind::kFact,
-                     XXH3_128bits(fact.cluster.data(), fact.cluster.size()), i,
-                     0});
-  }
-  for (uint32_t i = 0; i < sightings.size(); ++i) {
-    AddSeenItems(sightings[i], i, seen[i].key, seen[i].flags, until, &items);
-  }
-  for (uint32_t i = 0; i < groups.size(); ++i) {
-    const RefusalGroup& group = groups[i];
-    const size_t first = std::min<size_t>(group.keep, group.kept.size());
-    for (uint32_t k = 0; k < first; ++k) {
-      const Refusal& refusal = group.kept[k];
-      if (refusal.time >= until) break;
-      if (std::find(released[i].begin(), released[i].end(), refusal.request) !=
-          released[i].end()) {
-        continue;
-      }
-      items.push_back({refusal.time, JudgedKind::kRefusal,
-                       RefusalHash(group, refusal), i, k});
-    }
-  }
-  std::string key;
-  for (uint32_t i = 0; i < deeds.size(); ++i) {
-    if (deeds[i].time >= until) continue;
-    key.clear();
-    AppendKey(deeds[i], &key);
-    items.push_back({deeds[i].time, JudgedKind::kDeed,
-                     XXH3_128bits(key.data(), key.size()), i, 0});
-  }
-  std::sort(items.begin(), items.end(), Before);
-  return items;
-}
-
-void Reorder::Bucket::HandOn(const Item& item, bool minute_stays,
-                             const Sink& sink) {
-  Judged judged;
-  judged.kind = item.kind;
-  judged.time = item.time;
-  switch (item.kind) {
-    case JudgedKind::kFact:
-      judged.fact = &facts[item.index];
-      return sink(judged.fact->cluster, judged);
-    case JudgedKind::kSeen:
-      judged.sighting = &sightings[item.index];
-      judged.new_key = item.detail & kNewKey;
-      judged.raised = item.detail & ~kNewKey;
-      seen[item.index].key |= judged.new_key;
-      seen[item.index].flags |= judged.raised;
-      return sink(judged.sighting->cluster, judged);
-    case JudgedKind::kRefusal:
-      judged.group = &groups[item.index];
-      judged.refusal = &judged.group->kept[item.detail];
-      judged.first_of_group = item.detail == 0;
-      if (minute_stays) {
-        released[item.index].push_back(judged.refusal->request);
-      }
-      return sink(judged.group->cluster, judged);
-    default:
-      judged.deed = &deeds[item.index];
-      return sink(judged.deed->cluster, judged);
-  }
-}
-
-void Reorder::Bucket::HandOnTotals(EventTime time, const Sink& sink) const {
-  std::vector<std::pair<std::string_view, Judged>> totals;
-  for (const auto& [key, index] : sighting_index) {
-    Judged judged;
-    judged.sighting = &sightings[index];
-    totals.emplace_back(key, judged);
-  }
-  for (const auto& [key, index] : group_index) {
-    Judged judged;
-    judged.group = &groups[index];
-    judged.rest_begin =
-        std::min<size_t>(judged.group->keep, judged.group->kept.size());
-    totals.emplace_back(key, judged);
-  }
-  std::sort(totals.begin(), totals.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (auto& [key, judged] : totals) {
-    judged.kind = JudgedKind::kTotal;
-    judged.time = time;
-    sink(judged.sighting ? judged.sighting->cluster : judged.group->cluster,
-         judged);
+    BucketFor(f.minute).content.AddFact() = std::move(f);
   }
 }
 
 void Reorder::ReleaseMinute(Bucket& bucket, EventTime until,
                             EventTime total_time, const Sink& sink) {
-  const bool minute_stays = total_time == kNoTime;
-  for (const Item& item : bucket.ItemsUntil(until)) {
-    bucket.HandOn(item, minute_stays, sink);
+  const bool stays = total_time == kNoTime;
+  bucket.content.HandOn(until, stays, sink);
+  if (stays) return;
+  for (uint32_t index : Bucket::InOrder(bucket.sightings)) {
+    bucket.content.HandOnTotal(bucket.content.sighting(index), total_time,
+                               sink);
   }
-  if (!minute_stays) {
-    bucket.HandOnTotals(total_time, sink);
-    return;
+  for (uint32_t index : Bucket::InOrder(bucket.groups)) {
+    bucket.content.HandOnGroupTotal(index, total_time, sink);
   }
-  std::erase_if(bucket.deeds, [&](const Deed& d) { return d.time < until; });
-  std::erase_if(bucket.facts, [&](const Fact& f) {
-    return f.first_event == kNoTime || f.first_event < until;
-  });
 }
 
 void Reorder::Release(EventTime watermark, const Sink& sink) {
-  if (watermark <= watermark_) return;
+  if (watermark < watermark_ || (watermark == watermark_ && !late_waits_)) {
+    return;
+  }
+  late_waits_ = false;
+  ReleaseUntil(watermark, sink);
+}
+
+void Reorder::ReleaseUntil(EventTime watermark, const Sink& sink) {
   while (!buckets_.empty() && buckets_.begin()->first < watermark) {
     auto it = buckets_.begin();
     const EventTime end = it->first + kMinute;

@@ -1,4 +1,5 @@
-// Puts observations into the order in which they are judged.
+// Puts observations of a stream into the order in which they are judged. (In a
+// scan they are all there and sorted: minute_feed.h.)
 //
 // Parts of one sighting (or refusal group) are merged here, never in a
 // detector. Release(watermark) hands on, in order, everything with a time
@@ -11,7 +12,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,19 +19,26 @@
 
 #include "detectors/detector.h"
 #include "event/observation.h"
+#include "pipeline/minute.h"
 
 namespace klaxon {
 
 class Reorder {
  public:
-  // `cluster` of the judged thing, and it.
-  using Sink =
-      std::function<void(const std::string& cluster, const Judged& judged)>;
+  using Sink = JudgedSink;
 
   Reorder();
   ~Reorder();
 
   void Add(Observations&& observations);
+
+  // After a restart, before all else: what was handed on before `watermark` in
+  // an earlier run is not handed on again. StartAt once; AddJudged with all
+  // that was added then and may be of a minute that is not over; EndJudged.
+  void StartAt(EventTime watermark) { watermark_ = watermark; }
+  void AddJudged(Observations&& observations);
+  void EndJudged();
+
   void Release(EventTime watermark, const Sink& sink);
   // End of input: everything left; totals of unfinished minutes are given at
   // the newest time seen.
@@ -39,16 +46,22 @@ class Reorder {
 
   EventTime watermark() const { return watermark_; }
   uint64_t late() const { return late_; }
+  // Observations that are held.
+  uint64_t pending() const;
 
  private:
   struct Bucket;
   void ReleaseMinute(Bucket& bucket, EventTime until, EventTime total_time,
                      const Sink& sink);
   Bucket& BucketFor(EventTime minute);
+  void Put(Observations&& observations);
+  void ReleaseUntil(EventTime watermark, const Sink& sink);
 
+  uint64_t next_group_id_ = 1;
   std::map<EventTime, std::unique_ptr<Bucket>> buckets_;
   EventTime watermark_ = kNoTime;
   uint64_t late_ = 0;
+  bool late_waits_ = false;  // Something late was not handed on yet.
 };
 
 // Identity of an observation as sort key: equal bytes mean that the two are

@@ -1,7 +1,9 @@
 #include "pipeline/scan.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -9,33 +11,23 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "event/observation_json.h"
+#include "pipeline/batch_decoder.h"
 #include "pipeline/observer.h"
 #include "pipeline/verdict.h"
 
 namespace klaxon {
 namespace {
 
-// What one worker found in one batch, for messages in input order.
+// What one worker found in one batch, or in the batches of one part, for
+// messages in input order.
 struct BatchResult {
-  struct Quarantined {
-    size_t offset;  // Of the bytes, in the batch.
-    size_t error_offset;
-    std::string bytes;
-    QuarantineReason reason;
-    std::string message;
-    uint64_t line;  // Of the error, in the batch, from 0.
-    uint64_t column;
-    // Line number and column are of the record's own bytes (documents).
-  };
   Position begin;
   bool first_of_input = false;
   bool last_of_input = false;
   uint64_t input_bytes = 0;
-  uint64_t lines = 0;
   uint64_t events = 0;
-  uint64_t skipped = 0;
   uint64_t outside = 0;  // Events that were read, but not asked for.
-  std::vector<Quarantined> quarantined;
+  BatchOutcome outcome;  // Offsets and lines count from `begin` on.
 };
 
 // Two stages of one long-running request are one request: counts how many such
@@ -82,28 +74,36 @@ class Scan {
         callbacks_(callbacks),
         progress_(progress),
         summary_(*summary),
+        threads_(options.threads > 0
+                     ? static_cast<size_t>(options.threads)
+                     : std::max(1u, std::thread::hardware_concurrency())),
         verdict_(config) {}
 
   absl::Status Run();
 
  private:
-  struct Worker {
-    Worker(const EngineConfig& config, const DecoderOptions& options)
-        : decoder(options), observer(config) {}
-    Decoder decoder;
-    Observer observer;
+  struct Work {
     Batch batch;
     std::string cluster;  // Of the batch's input.
   };
+  struct Worker {
+    Worker(const EngineConfig& config, const DecoderOptions& options)
+        : decoder(options), observer(config) {}
+    BatchDecoder decoder;
+    Observer observer;
+    std::unique_ptr<Work> work = std::make_unique<Work>();
+  };
 
-  void Work();
-  // False: no more, or a failure.
-  bool ReadBatch(Worker& worker);
+  void RunWorker();
+  // Gives the worker something to do. False: no more, or a failure.
+  bool NextWork(Worker& worker);
+  bool Read(Work& work);
+  void Process(Worker& worker, BatchResult* result);
   void DecodeBatch(Worker& worker, BatchResult* result);
-  void DecodeLines(Worker& worker, EventCallback on_event, BatchResult* result);
-  void Quarantine(const DecodeOutcome& outcome, std::string_view text,
-                  size_t text_offset, uint64_t line, BatchResult* result);
+  void Report(const std::vector<InputProblem>& problems);
   void HandOn(Observer& observer);
+  void HandOn(const Observations& observations,
+              const std::vector<uint64_t>& long_running);
   void Deliver(uint64_t sequence, BatchResult&& result);
   void Report(const BatchResult& result);
   void Fail(const absl::Status& status);
@@ -115,8 +115,13 @@ class Scan {
   ScanProgress* progress_;
   ScanSummary& summary_;
 
-  std::mutex read_mutex_;  // Guards source_ and at_end_.
+  const size_t threads_;
+  std::mutex work_mutex_;  // Guards this paragraph.
+  std::condition_variable work_changed_;
+  bool reading_ = false;  // Some worker reads source_: it alone.
   bool at_end_ = false;
+  std::deque<std::unique_ptr<Work>> ready_;
+  std::vector<std::unique_ptr<Work>> spare_;  // Buffers to be used again.
 
   std::mutex verdict_mutex_;  // Guards the rest of this paragraph and the
   // summary's requests, observations and event times.
@@ -139,38 +144,79 @@ void Scan::Fail(const absl::Status& status) {
   if (status_.ok()) status_ = status;
 }
 
-bool Scan::ReadBatch(Worker& worker) {
-  std::lock_guard lock(read_mutex_);
-  if (at_end_) return false;
-  const absl::Status status =
-      source_.Read(absl::InfiniteDuration(), worker.batch);
-  const std::vector<InputProblem> problems = source_.TakeProblems();
-  if (!problems.empty()) {
-    std::lock_guard result_lock(result_mutex_);
-    for (const InputProblem& problem : problems) {
-      if (callbacks_.on_problem) callbacks_.on_problem(problem);
+// Whoever reads goes on reading until enough is ready: a stream that is being
+// inflated stays on one core, and the others decode beside it.
+bool Scan::NextWork(Worker& worker) {
+  const size_t enough = threads_ > 1 ? 4 * threads_ : 1;
+  std::unique_lock lock(work_mutex_);
+  spare_.push_back(std::move(worker.work));
+  for (;;) {
+    if (!reading_ && !at_end_ && ready_.size() < enough) {
+      std::unique_ptr<Work> work;
+      if (spare_.empty()) {
+        work = std::make_unique<Work>();
+      } else {
+        work = std::move(spare_.back());
+        spare_.pop_back();
+      }
+      reading_ = true;
+      lock.unlock();
+      const bool read = Read(*work);
+      lock.lock();
+      reading_ = false;
+      at_end_ = !read;
+      if (read) ready_.push_back(std::move(work));
+      if (read) {
+        work_changed_.notify_one();
+      } else {
+        work_changed_.notify_all();
+      }
+      continue;
     }
+    if (!ready_.empty()) {
+      worker.work = std::move(ready_.front());
+      ready_.pop_front();
+      return true;
+    }
+    if (at_end_) return false;
+    work_changed_.wait(lock);
   }
+}
+
+bool Scan::Read(Work& work) {
+  const absl::Status status =
+      source_.Read(absl::InfiniteDuration(), work.batch);
+  Report(source_.TakeProblems());
   if (!status.ok()) {
-    at_end_ = true;
     if (!absl::IsOutOfRange(status)) Fail(status);
     return false;
   }
-  InputInfo input = source_.input(worker.batch.begin.input);
-  worker.cluster = input.cluster;
-  if (worker.batch.first_of_input) {
+  InputInfo input = source_.input(work.batch.begin.input);
+  work.cluster = input.cluster;
+  if (work.batch.first_of_input) {
     std::lock_guard result_lock(result_mutex_);
-    if (inputs_.size() <= worker.batch.begin.input) {
-      inputs_.resize(worker.batch.begin.input + 1);
+    if (inputs_.size() <= work.batch.begin.input) {
+      inputs_.resize(work.batch.begin.input + 1);
     }
-    inputs_[worker.batch.begin.input] = std::move(input);
+    inputs_[work.batch.begin.input] = std::move(input);
   }
   return true;
 }
 
+void Scan::Report(const std::vector<InputProblem>& problems) {
+  if (problems.empty() || !callbacks_.on_problem) return;
+  std::lock_guard lock(result_mutex_);
+  for (const InputProblem& problem : problems) callbacks_.on_problem(problem);
+}
+
 void Scan::HandOn(Observer& observer) {
   Observations observations = observer.Take();
-  const std::vector<uint64_t> long_running = observer.TakeLongRunning();
+  HandOn(observations, observer.TakeLongRunning());
+  observer.Recycle(std::move(observations));
+}
+
+void Scan::HandOn(const Observations& observations,
+                  const std::vector<uint64_t>& long_running) {
   std::lock_guard lock(verdict_mutex_);
   pairs_.Add(long_running);
   for (const Fact& fact : observations.facts) AddFact(fact, &summary_);
@@ -179,65 +225,45 @@ void Scan::HandOn(Observer& observer) {
     callbacks_.on_observations(observations);
     return;
   }
-  const absl::Status status = verdict_.Add(std::move(observations));
+  const absl::Status status = verdict_.Add(observations);
   if (!status.ok()) Fail(status);
 }
 
-void Scan::Work() {
+void Scan::RunWorker() {
   Worker worker(config_, options_.decoder);
-  while (ReadBatch(worker)) {
+  while (NextWork(worker)) {
     BatchResult result;
-    DecodeBatch(worker, &result);
-    if (worker.observer.full()) HandOn(worker.observer);
-    Deliver(worker.batch.sequence, std::move(result));
+    const uint64_t sequence = worker.work->batch.sequence;
+    Process(worker, &result);
+    Deliver(sequence, std::move(result));
   }
   HandOn(worker.observer);
   std::lock_guard lock(result_mutex_);
   summary_.odd += worker.decoder.counters().odd_events;
 }
 
-void Scan::Quarantine(const DecodeOutcome& outcome, std::string_view text,
-                      size_t text_offset, uint64_t line, BatchResult* result) {
-  const TextPosition at = PositionOf(text, outcome.error_offset);
-  const size_t end = std::min(outcome.quarantine_end, text.size());
-  const size_t begin = std::min(outcome.quarantine_begin, end);
-  result->quarantined.push_back({text_offset + begin, outcome.error_offset,
-                                 std::string(text.substr(begin, end - begin)),
-                                 outcome.reason, outcome.message,
-                                 line + at.line - 1, at.column});
-}
-
-void Scan::DecodeLines(Worker& worker, EventCallback on_event,
-                       BatchResult* result) {
-  const std::string_view bytes = worker.batch.bytes.view();
-  size_t begin = 0;
-  while (begin < bytes.size()) {
-    if (const size_t size =
-            worker.decoder.DecodeFastLine(bytes.substr(begin), on_event)) {
-      ++result->lines;
-      begin += size + 1;
-      continue;
-    }
-    const size_t newline = bytes.find('\n', begin);
-    const size_t end =
-        newline == std::string_view::npos ? bytes.size() : newline;
-    const std::string_view line = bytes.substr(begin, end - begin);
-    const DecodeOutcome outcome = worker.decoder.DecodeLine(line, on_event);
-    result->skipped += outcome.skipped;
-    if (outcome.reason != QuarantineReason::kNone) {
-      Quarantine(outcome, line, begin, result->lines, result);
-    }
-    ++result->lines;
-    begin = end + 1;
-  }
-}
-
-void Scan::DecodeBatch(Worker& worker, BatchResult* result) {
-  const Batch& batch = worker.batch;
+void Scan::Process(Worker& worker, BatchResult* result) {
+  Batch& batch = worker.work->batch;
   result->begin = batch.begin;
   result->first_of_input = batch.first_of_input;
   result->last_of_input = batch.last_of_input;
-  result->input_bytes = batch.input_bytes;
+  const std::unique_ptr<BatchReader> part = std::move(batch.part);
+  if (part == nullptr) {
+    DecodeBatch(worker, result);
+    if (worker.observer.full()) HandOn(worker.observer);
+    return;
+  }
+  // An interrupted part has no more batches: the rest is not judged.
+  while (part->Read(batch).ok()) {
+    DecodeBatch(worker, result);
+    if (worker.observer.full()) HandOn(worker.observer);
+  }
+  Report(part->TakeProblems());
+}
+
+void Scan::DecodeBatch(Worker& worker, BatchResult* result) {
+  const Batch& batch = worker.work->batch;
+  const uint64_t events_before = result->events;
   const auto on_event = [&](const EventView& event) {
     const EventTime time = event.time();
     if (time < options_.since || time >= options_.until) {
@@ -245,36 +271,21 @@ void Scan::DecodeBatch(Worker& worker, BatchResult* result) {
       return;
     }
     ++result->events;
-    worker.observer.Observe(event, worker.cluster);
+    worker.observer.Observe(event, worker.work->cluster);
   };
-  const std::string_view bytes = batch.bytes.view();
-  if (batch.framing == BatchFraming::kLines) {
-    DecodeLines(worker, on_event, result);
-  } else {
-    const DecodeOutcome outcome =
-        batch.framing == BatchFraming::kDocument
-            ? worker.decoder.DecodeDocument(bytes, on_event)
-            : worker.decoder.DecodeOversize(
-                  bytes.substr(0, batch.oversize_head_bytes),
-                  bytes.substr(batch.oversize_head_bytes),
-                  batch.oversize_line_bytes, on_event);
-    result->skipped += outcome.skipped;
-    if (outcome.reason != QuarantineReason::kNone) {
-      Quarantine(outcome, bytes, 0, 0, result);
-    }
-    result->lines += batch.framing == BatchFraming::kOversize
-                         ? 1
-                         : static_cast<uint64_t>(
-                               std::count(bytes.begin(), bytes.end(), '\n'));
+  BatchOutcome outcome = worker.decoder.Decode(batch, on_event);
+  for (UnreadableBytes& unreadable : outcome.unreadable) {
+    unreadable.offset += batch.begin.offset - result->begin.offset;
+    unreadable.line += result->outcome.lines;
+    result->outcome.unreadable.push_back(std::move(unreadable));
   }
-  // No line goes on from one batch to the next (BatchFramer).
-  const DecodeOutcome unjoined = worker.decoder.FinishStream();
-  if (unjoined.reason != QuarantineReason::kNone) {
-    Quarantine(unjoined, {}, bytes.size(), result->lines, result);
-  }
+  result->outcome.lines += outcome.lines;
+  result->outcome.skipped += outcome.skipped;
+  result->input_bytes += batch.input_bytes;
   if (progress_ != nullptr) {
     progress_->bytes.fetch_add(batch.input_bytes, std::memory_order_relaxed);
-    progress_->events.fetch_add(result->events, std::memory_order_relaxed);
+    progress_->events.fetch_add(result->events - events_before,
+                                std::memory_order_relaxed);
   }
 }
 
@@ -293,7 +304,7 @@ void Scan::Report(const BatchResult& result) {
     ++summary_.inputs;
     input_lines_ = input_events_ = input_bytes_ = input_quarantined_ = 0;
   }
-  for (const BatchResult::Quarantined& q : result.quarantined) {
+  for (const UnreadableBytes& q : result.outcome.unreadable) {
     ++summary_.quarantined;
     summary_.quarantined_bytes += q.bytes.size();
     if (!callbacks_.on_quarantined) continue;
@@ -308,13 +319,13 @@ void Scan::Report(const BatchResult& result) {
     callbacks_.on_quarantined(record);
   }
   summary_.bytes += result.input_bytes;
-  summary_.lines += result.lines;
+  summary_.lines += result.outcome.lines;
   summary_.events += result.events;
-  summary_.skipped += result.skipped + result.outside;
-  input_lines_ += result.lines;
+  summary_.skipped += result.outcome.skipped + result.outside;
+  input_lines_ += result.outcome.lines;
   input_events_ += result.events + result.outside;
   input_bytes_ += result.input_bytes;
-  input_quarantined_ += result.quarantined.size();
+  input_quarantined_ += result.outcome.unreadable.size();
   if (!result.last_of_input) return;
   if (input_events_ == 0 && input_quarantined_ > 0) {
     ++summary_.unreadable_inputs;
@@ -333,12 +344,11 @@ void Tally(const Alert& alert, ScanSummary* summary) {
 }
 
 absl::Status Scan::Run() {
-  size_t threads = options_.threads > 0
-                       ? static_cast<size_t>(options_.threads)
-                       : std::max(1u, std::thread::hardware_concurrency());
   std::vector<std::thread> workers;
-  for (size_t i = 1; i < threads; ++i) workers.emplace_back([this] { Work(); });
-  Work();
+  for (size_t i = 1; i < threads_; ++i) {
+    workers.emplace_back([this] { RunWorker(); });
+  }
+  RunWorker();
   for (std::thread& worker : workers) worker.join();
   summary_.requests -= pairs_.pairs();
   if (!status_.ok() || callbacks_.on_observations) return status_;
@@ -351,13 +361,13 @@ absl::Status Scan::Run() {
   return status;
 }
 
-absl::Status Submit(Observations&& observations, Verdict* verdict,
+absl::Status Submit(const Observations& observations, Verdict* verdict,
                     ScanSummary* summary) {
   for (const Fact& fact : observations.facts) {
     AddFact(fact, summary);
     summary->events += fact.events;
   }
-  return verdict->Add(std::move(observations));
+  return verdict->Add(observations);
 }
 
 }  // namespace
@@ -396,7 +406,7 @@ absl::Status RunJudge(const EngineConfig& config, const std::string& path,
     status.Update(
         Submit(std::exchange(held, Observations()), &verdict, summary));
   }
-  status.Update(Submit(std::move(held), &verdict, summary));
+  status.Update(Submit(held, &verdict, summary));
   if (!status.ok()) return status;
   summary->observations = verdict.observations();
   status = verdict.Conclude([&](const Alert& alert) {

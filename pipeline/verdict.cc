@@ -5,6 +5,7 @@
 
 #include "detectors/alert_wire.h"
 #include "pipeline/judge.h"
+#include "pipeline/minute_feed.h"
 #include "pipeline/reorder.h"
 
 namespace klaxon {
@@ -36,24 +37,6 @@ void MergeObservations(std::string_view key, std::string* into,
       return MergePayload<RefusalGroup>(into, payload);
     case ObservationKind::kDeed:
       return;  // The same deed twice is one.
-  }
-}
-
-void DecodeInto(std::string_view key, std::string_view payload,
-                Observations* out) {
-  switch (KindOf(key)) {
-    case ObservationKind::kFact:
-      Decode(payload, &out->facts.emplace_back());
-      return;
-    case ObservationKind::kSighting:
-      Decode(payload, &out->sightings.emplace_back());
-      return;
-    case ObservationKind::kRefusals:
-      Decode(payload, &out->refusals.emplace_back());
-      return;
-    case ObservationKind::kDeed:
-      Decode(payload, &out->deeds.emplace_back());
-      return;
   }
 }
 
@@ -145,7 +128,7 @@ absl::Status Verdict::AddOne(const T& value) {
   return sorter_.Add(key_, payload_);
 }
 
-absl::Status Verdict::Add(Observations&& observations) {
+absl::Status Verdict::Add(const Observations& observations) {
   absl::Status status;
   for (const Fact& fact : observations.facts) {
     newest_ = std::max(newest_, fact.last_event);
@@ -173,33 +156,16 @@ absl::Status Verdict::Conclude(
   Judge judge(config_, {.revisions = false, .emit = [&](const Alert& alert) {
                           alerts.Add(alert);
                         }});
-  Reorder reorder;
-  const Reorder::Sink feed = [&](const std::string& cluster,
-                                 const Judged& judged) {
-    judge.Feed(cluster, judged);
-  };
-  Observations minute;
-  std::string minute_prefix;
+  MinuteFeed feed({config_.reorder_memory_bytes, config_.spill_dir},
+                  [&judge](const std::string& cluster, const Judged& judged) {
+                    judge.Feed(cluster, judged);
+                  });
   while (sorter_.Next(&key_, &payload_)) {
-    if (key_.compare(0, 8, minute_prefix) != 0) {
-      reorder.Add(std::exchange(minute, Observations()));
-      if (!minute_prefix.empty()) {
-        // Everything before the minute that begins now.
-        uint64_t biased = 0;
-        for (int i = 0; i < 8; ++i) {
-          biased = biased << 8 | static_cast<uint8_t>(key_[i]);
-        }
-        reorder.Release(static_cast<EventTime>(biased ^ (uint64_t{1} << 63)),
-                        feed);
-      }
-      minute_prefix = key_.substr(0, 8);
-    }
-    DecodeInto(key_, payload_, &minute);
+    if (absl::Status s = feed.Add(key_, payload_); !s.ok()) return s;
   }
   if (!sorter_.status().ok()) return sorter_.status();
-  reorder.Add(std::move(minute));
   if (newest_ != kNoTime) {
-    reorder.Finish(newest_, feed);
+    if (absl::Status s = feed.Finish(newest_); !s.ok()) return s;
     judge.Finish(newest_);
   }
   evicted_ = judge.evicted();

@@ -20,7 +20,7 @@ class Verdict {
  public:
   explicit Verdict(const EngineConfig& config);
 
-  absl::Status Add(Observations&& observations);
+  absl::Status Add(const Observations& observations);
   // Hands on every final alert, in printing order.
   absl::Status Conclude(const std::function<void(const Alert&)>& on_alert);
 

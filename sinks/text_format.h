@@ -25,14 +25,4 @@ struct TextFormatOptions {
 void AppendText(const Alert& alert, const TextFormatOptions& options,
                 std::string* out);
 
-// Appends `text` with everything but printable characters as "\xNN", byte by
-// byte: C0, DEL, C1, invalid UTF-8, bidirectional and invisible controls,
-// line separators. One line in, one line out.
-void AppendTerminalSafe(std::string_view text, std::string* out);
-
-// Columns that `text` takes in a terminal. REQUIRES: it went through
-// AppendTerminalSafe. East Asian wide characters and emoji take two, combining
-// marks none (the common ranges; not a full wcwidth).
-size_t DisplayWidth(std::string_view text);
-
 }  // namespace klaxon

@@ -37,3 +37,32 @@ add_test(NAME model COMMAND ${Python3_EXECUTABLE} -B
   ${CMAKE_CURRENT_SOURCE_DIR}/model/compare.py $<TARGET_FILE:klaxon>
   --seeds 1-3 --jobs 2)
 set_tests_properties(model PROPERTIES TIMEOUT 600)
+
+# tests/deploy/NAME_test.py: what is in deploy/, and the package.
+file(GLOB DEPLOY_TESTS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/deploy/*_test.py)
+foreach(TEST_FILE ${DEPLOY_TESTS})
+  cmake_path(GET TEST_FILE STEM NAME)
+  string(REGEX REPLACE "_test$" "" NAME ${NAME})
+  add_test(NAME deploy.${NAME} COMMAND ${Python3_EXECUTABLE} ${TEST_FILE})
+  set_tests_properties(deploy.${NAME} PROPERTIES
+    TIMEOUT 1800 SKIP_RETURN_CODE 77
+    ENVIRONMENT "KLAXON_BINARY=$<TARGET_FILE:klaxon>;KLAXON_SOURCE_DIR=${CMAKE_SOURCE_DIR};KLAXON_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+endforeach()
+
+# The daemon, killed again and again while it follows a rotating log
+# (tests/kill). KLAXON_FAILPOINTS adds every failpoint to the random instants.
+add_test(NAME kill COMMAND ${Python3_EXECUTABLE} -B
+  ${CMAKE_CURRENT_SOURCE_DIR}/kill/kill_driver.py $<TARGET_FILE:klaxon>
+  ${CMAKE_SOURCE_DIR}/samples/logs/attacked-hour.log.zst --kills 50
+  --rotate-bytes 500000 --pause 0.01
+  "$<$<BOOL:${KLAXON_FAILPOINTS}>:--failpoints>" COMMAND_EXPAND_LISTS)
+set_tests_properties(kill PROPERTIES TIMEOUT 600 RUN_SERIAL TRUE)
+
+# A real Apache Kafka (tests/kafka/broker.sh), where there is Java and Maven.
+add_executable(kafka_tool ${CMAKE_CURRENT_SOURCE_DIR}/kafka/kafka_tool.cc)
+target_link_libraries(kafka_tool PRIVATE event PkgConfig::rdkafka)
+add_test(NAME kafka.real COMMAND ${Python3_EXECUTABLE} -B
+  ${CMAKE_CURRENT_SOURCE_DIR}/kafka/real_test.py)
+set_tests_properties(kafka.real PROPERTIES
+  TIMEOUT 900 SKIP_RETURN_CODE 77 LABELS kafka
+  ENVIRONMENT "KLAXON_BINARY=$<TARGET_FILE:klaxon>;KLAXON_SOURCE_DIR=${CMAKE_SOURCE_DIR};KAFKA_TOOL=$<TARGET_FILE:kafka_tool>;PYTHONDONTWRITEBYTECODE=1")

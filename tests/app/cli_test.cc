@@ -89,10 +89,9 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadLine{"Nothing", {}, "klaxon scan PATH..."},
         BadLine{"UnknownCommand", {"scna"}, "did you mean \"scan\"?"},
-        BadLine{"Tail", {"tail", "x"}, "tail is not in this version yet"},
-        BadLine{"Kafka", {"kafka"}, "not in this version yet"},
-        BadLine{"Serve", {"serve"}, "not in this version yet"},
-        BadLine{"Run", {"run", "-c", "x"}, "not in this version yet"},
+        BadLine{"Doctor", {"doctor", "x"}, "not in this version yet"},
+        BadLine{"Run", {"run"}, "run: no file; write klaxon run -c"},
+        BadLine{"State", {"state", "shwo", "x"}, "unknown action \"shwo\""},
         BadLine{"NoPath", {"scan"}, "PATH"},
         BadLine{"UnknownFlag",
                 {"scan", "x", "--fail-in", "high"},

@@ -63,7 +63,7 @@ void ExpectDefaults(const Config& config) {
             defaults.engine.reorder_memory_bytes);
   EXPECT_EQ(config.engine.spill_dir, defaults.engine.spill_dir);
   EXPECT_EQ(config.cluster, defaults.cluster);
-  EXPECT_EQ(config.sinks, defaults.sinks);
+  EXPECT_TRUE(config.sinks.empty());
   EXPECT_EQ(config.line_bytes_max, defaults.line_bytes_max);
 }
 
@@ -113,8 +113,8 @@ clusters:
   edge-7: {networks: {internal: [198.51.100.0/24]}, detectors: {unauthorized-burst: {threshold: 50}}}
 sources:
   - file: {path: /var/log/kubernetes/audit.log, from: begin}
-  - kafka: {brokers: "k1:9092,k2:9092", topic: k8s-audit, group: klaxon, start: begin, config: {security.protocol: SSL}}
-  - webhook: {listen: "0.0.0.0:9443", bearer_token: {file: token}}
+  - kafka: {name: eu, brokers: "k1:9092,k2:9092", topic: k8s-audit, group: klaxon, start: begin, config: {security.protocol: SSL}}
+  - webhook: {listen: "127.0.0.1:9443", bearer_token: {env: PATH}}
 detectors:
   unauthorized-burst: {threshold: 12, window: 90s}
   old-certificate: {warn: 60d}
@@ -156,7 +156,18 @@ http: {listen: "127.0.0.1:9440"}
   EXPECT_THAT(file.detectors, ElementsAre("unauthorized-burst"));
   EXPECT_THAT(file.clusters, ElementsAre("edge-7"));
   EXPECT_TRUE(file.required);
-  EXPECT_EQ(loaded.notes.size(), 3u);  // sources, state, http.
+  EXPECT_THAT(loaded.notes, IsEmpty());
+  ASSERT_EQ(loaded.config.sources.size(), 3u);
+  EXPECT_THAT(loaded.config.sources[0].paths,
+              ElementsAre("/var/log/kubernetes/audit.log"));
+  EXPECT_EQ(loaded.config.sources[1].name, "eu");
+  EXPECT_EQ(loaded.config.sources[1].brokers, "k1:9092,k2:9092");
+  EXPECT_EQ(loaded.config.sources[2].listen, "127.0.0.1:9443");
+  EXPECT_TRUE(loaded.config.sources[2].bearer_token.set());
+  EXPECT_EQ(loaded.config.state.dir, "/var/lib/klaxon");
+  EXPECT_EQ(loaded.config.state.commit_interval, kSecond / 20);
+  EXPECT_EQ(loaded.config.http_listen, "127.0.0.1:9440");
+  EXPECT_EQ(engine.reorder.kafka, 5 * kSecond);
   ASSERT_EQ(loaded.warnings.size(), 1u);
   EXPECT_THAT(loaded.warnings[0],
               HasSubstr("default-service-account is not in this version"));
@@ -265,8 +276,24 @@ const BadCase kBadCases[] = {
      "detectors: {old-certificate: {inventory: [/does/not/exist]}}",
      "k.yaml:1:43: detectors.old-certificate.inventory: "},
     {"UnknownSink", "sinks: [{kafak: {}}]\n", "no type that is known"},
-    {"LaterSink", "sinks: [{kafka: {brokers: b, topic: t}}]\n",
-     "k.yaml:1:10: the sink \"kafka\" is not in this version yet"},
+    {"LaterSink", "sinks: [{syslog: {}}]\n",
+     "k.yaml:1:10: the sink \"syslog\" is not in this version yet"},
+    {"KafkaSinkWithoutTopic", "sinks: [{kafka: {brokers: b}}]\n",
+     "k.yaml:1:10: a kafka sink needs brokers and topic"},
+    {"KafkaSourcesUnnamed",
+     "sources: [{kafka: {brokers: a, topic: t}}, {file: {path: f}}, {kafka: "
+     "{brokers: b, topic: t}}]\n",
+     "k.yaml:1:63: several Kafka sources: give each a name"},
+    {"KafkaSourceName",
+     "sources: [{kafka: {name: a/b, brokers: a, topic: t}}]\n",
+     "\"a/b\" cannot be a name"},
+    {"SinksUnnamed", "sinks: [{file: {path: a}}, {file: {path: b}}]\n",
+     "k.yaml:1:28: two sinks are called file; give each a name"},
+    {"SinkNamedAsAnother",
+     "sinks: [{stdout: {}}, {file: {path: b}, name: stdout}]\n",
+     "two sinks are called stdout; give each a name"},
+    {"ReorderMemoryBeyondItsIndex", "limits: {reorder_memory: 4GiB}\n",
+     "reorder_memory"},
     {"TwoTypes", "sinks: [{stdout: {}, file: {path: a}}]\n", "several types"},
     {"SinkScalar", "sinks: [stdout]\n", "write e.g. stdout: {}"},
     {"SinkSibling", "sinks: [{stdout: {}, min_severty: low}]\n",
@@ -304,6 +331,27 @@ INSTANTIATE_TEST_SUITE_P(Table, BadConfig, ::testing::ValuesIn(kBadCases),
                          [](const auto& info) {
                            return std::string(info.param.name);
                          });
+
+TEST(Config, SecretsAreNamedAndNotRead) {
+  const Loaded loaded = Load(R"(
+sources:
+  - webhook: {listen: "127.0.0.1:1", bearer_token: {file: nowhere}}
+  - kafka: {brokers: k, topic: t, config: {sasl.password: {env: NO_SUCH_NAME}}}
+sinks:
+  - webhook: {url: "http://a", headers: {A: {env: NO_SUCH_NAME}, B: plain}}
+)",
+                             {}, "/base");
+  ASSERT_TRUE(loaded.ok) << loaded.errors[0];
+  ASSERT_EQ(loaded.config.secrets.size(), 3u);
+  const Secret& token = loaded.config.sources[0].bearer_token;
+  EXPECT_EQ(token.name, "/base/nowhere");
+  EXPECT_THAT(std::string(CheckSecret(token).message()),
+              HasSubstr("bearer_token: /base/nowhere cannot be read"));
+  EXPECT_FALSE(ReadSecret(token).ok());
+  const auto& headers = loaded.config.sinks[0].headers;
+  EXPECT_FALSE(TextOf(headers[0].second).ok());
+  EXPECT_EQ(*TextOf(headers[1].second), "plain");
+}
 
 TEST(Config, AnAliasBombIsRefusedQuickly) {
   std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
@@ -408,8 +456,13 @@ TEST(Config, ReadsTheWaysToSelectACluster) {
   EXPECT_EQ(by_field.config.engine.default_cluster, "default");
   Loaded by_header = Load("cluster: {kafka_header: cluster}");
   EXPECT_TRUE(by_header.ok);
-  ASSERT_EQ(by_header.warnings.size(), 1u);
-  EXPECT_THAT(by_header.warnings[0], HasSubstr("only a Kafka source"));
+  EXPECT_EQ(by_header.config.cluster.kafka_header, "cluster");
+  EXPECT_THAT(by_header.warnings, IsEmpty());
+  Loaded by_key = Load("cluster: {kafka_key: true, default: x}");
+  EXPECT_TRUE(by_key.config.cluster.kafka_key);
+  EXPECT_TRUE(by_key.config.cluster.kafka_header.empty());
+  EXPECT_FALSE(Load("cluster: {kafka_key: maybe}").ok);
+  EXPECT_FALSE(Load("cluster: {kafka_key: true, kafka_header: h}").ok);
 }
 
 TEST(Config, AnAllowListIsReadWithItsEnd) {

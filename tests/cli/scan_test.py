@@ -128,7 +128,7 @@ class ExitCodes(KlaxonTest):
                     ["-c", "missing.yaml"], ["--state-dir", "d"],
                     ["--output", "ocsf"], ["--nonsense"], ["--threads", "x"],
                     ["--since", "2026-01-03", "--until", "2026-01-01"],
-                    ["--set", "sinks=[{kafka: {brokers: b, topic: t}}]"]):
+                    ["--set", "sinks=[{kafka: {brokers: b}}]"]):
             result = self.scan("missing.log", log, *bad)
             self.assertEqual((result.code, result.out), (2, ""), bad)
             self.assertNotEqual(result.err, "", bad)
@@ -168,7 +168,7 @@ class ExitCodes(KlaxonTest):
         self.assertIn("cut.log.gz", result.err)
 
     def test_no_subcommand_and_no_path(self):
-        for arguments in ([], ["scan"], ["scna", "x"], ["tail", "x"]):
+        for arguments in ([], ["scan"], ["scna", "x"], ["doctor", "x"]):
             result = self.run_klaxon(*arguments)
             self.assertEqual((result.code, result.out), (2, ""), arguments)
             self.assertIn("klaxon", result.err)

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <random>
 
-#include "detectors/failing_client.h"
 #include "detectors/failure_window.h"
+#include "detectors/spray.h"
 #include "tests/random_seed.h"
 #include "tests/testing/verdicts.h"
 
@@ -203,7 +203,7 @@ TEST(UnauthorizedBurst, SprayAndKeyRotation) {
 TEST(Spray, CountsWhatItGivesUp) {
   klaxon::Spray spray(2, 5 * kMinute);
   for (const char* unit : {"203.0.113.1", "203.0.113.2", "203.0.113.3"}) {
-    EXPECT_LE(spray.Add(unit, false, 1, kEpoch, 1).clients, 2u);
+    EXPECT_LE(spray.Add(unit, false, 1, kEpoch, 1, nullptr).clients, 2u);
   }
   const Persistent& part = spray;  // As the judge adds them up.
   EXPECT_EQ(part.evicted(), 1u);

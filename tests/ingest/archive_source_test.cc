@@ -395,6 +395,141 @@ TEST_F(ArchiveSourceTest, StdinFromAFile) {
   EXPECT_THAT(result.Paths(), ElementsAre("-"));
 }
 
+// ------------------------------------------------------------------- parts
+
+// Lines of all kinds that matter to where a part may end.
+std::string LinesForParts(std::mt19937_64& random, size_t line_bytes_max) {
+  std::string text = "{\"kind\":\"Event\"}\n";
+  const size_t lines = 50 + random() % 400;
+  for (size_t i = 0; i < lines; ++i) {
+    switch (random() % 12) {
+      case 0:
+        text += "\n";
+        break;
+      case 1:
+        text += std::string(
+                    random() % 8 == 0 ? 3 * line_bytes_max : line_bytes_max / 3,
+                    'x') +
+                "\n";
+        break;
+      case 2:
+      case 3: {  // A line that a runtime wrote in chunks.
+        const char* stream = random() % 2 == 0 ? "stdout" : "stderr";
+        for (uint64_t n = random() % 5; n > 0; --n) {
+          text += std::string("2026-01-02T03:04:05.000000006Z ") + stream +
+                  " P {\"a\"\n";
+        }
+        text += std::string("2026-01-02T03:04:05.000000006Z ") + stream +
+                " F :1}\n";
+        break;
+      }
+      default:
+        text += "{\"n\":" + std::to_string(random() % 100000) + "}\n";
+    }
+  }
+  if (random() % 3 == 0) text += "{\"half";
+  return text;
+}
+
+TEST_F(ArchiveSourceTest, PartsHoldWhatTheWholeHolds) {
+  std::mt19937_64 random(RandomSeed());
+  size_t parts = 0;
+  for (int round = 0; round < 300; ++round) {
+    FaultyFiles files;
+    ArchiveOptions options;
+    options.line_bytes_max = 1024;
+    options.oversize_keep_bytes = 64;
+    options.batch_bytes = 64 + random() % 1024;
+    const std::string path =
+        Write("a.log", LinesForParts(random, options.line_bytes_max));
+    options.paths = {path};
+    files.faults[path].piece_max = random() % 2 * (1 + random() % 500);
+    files.faults[path].signals = random() % 2 == 0;
+    const ReadResult whole =
+        ReadSource(*MakeArchiveSourceOver(options, &files));
+    options.part_bytes = 1 + random() % 4096;
+    const ReadResult split =
+        ReadSource(*MakeArchiveSourceOver(options, &files));
+    ASSERT_EQ(whole.inputs.size(), 1u);
+    ASSERT_EQ(split.inputs.size(), 1u);
+    ASSERT_EQ(split.inputs[0].bytes, whole.inputs[0].bytes);
+    ASSERT_EQ(split.inputs[0].input_bytes, whole.inputs[0].input_bytes);
+    ASSERT_EQ(split.raw_bytes_read, split.raw_bytes_total);
+    ASSERT_EQ(files.open_now, 0);
+    parts += split.parts;
+  }
+  EXPECT_GT(parts, 1000u);
+}
+
+TEST_F(ArchiveSourceTest, TheLastPartsAreSmall) {
+  constexpr uint64_t kMiB = 1 << 20;
+  const std::string line = std::string(99, 'x') + "\n";
+  std::string text;
+  while (text.size() < 24 * kMiB) text += line;
+  ArchiveOptions options;
+  options.paths = {Write("a.log", text)};
+  options.part_bytes = 2 * kMiB;
+  auto source = MakeArchiveSource(options);
+  ASSERT_TRUE(source->Open({}).ok());
+  Batch batch;
+  std::vector<uint64_t> begins;
+  while (source->Read(absl::InfiniteDuration(), batch).ok()) {
+    if (batch.part != nullptr) begins.push_back(batch.begin.offset);
+  }
+  begins.push_back(text.size());
+  ASSERT_GT(begins.size(), 12u);
+  std::vector<uint64_t> parts;
+  for (size_t i = 1; i < begins.size(); ++i) {
+    parts.push_back(begins[i] - begins[i - 1]);
+    EXPECT_LE(parts.back(), parts[i > 1 ? i - 2 : 0] + line.size());
+  }
+  EXPECT_NEAR(static_cast<double>(parts.front()), 2.0 * kMiB, 200);
+  EXPECT_LE(parts.back(), kMiB + 200);
+}
+
+TEST_F(ArchiveSourceTest, NoPartEndsBetweenTheChunksOfALine) {
+  std::string text;
+  for (int i = 0; i < 200; ++i) {
+    text += "2026-01-02T03:04:05.000000006Z stdout P {\"a\"\n";
+    text += "2026-01-02T03:04:05.000000006Z stdout F :1}\n";
+  }
+  ArchiveOptions options;
+  options.paths = {Write("a.log", text)};
+  options.batch_bytes = 256;
+  for (options.part_bytes = 100; options.part_bytes < 300;
+       ++options.part_bytes) {
+    auto source = MakeArchiveSource(options);
+    ASSERT_TRUE(source->Open({}).ok());
+    Batch batch;
+    size_t parts = 0;
+    while (source->Read(absl::InfiniteDuration(), batch).ok()) {
+      if (batch.part == nullptr) continue;
+      ++parts;
+      const std::unique_ptr<BatchReader> part = std::move(batch.part);
+      std::string bytes;
+      while (part->Read(batch).ok()) bytes += batch.bytes.view();
+      EXPECT_TRUE(bytes.empty() || bytes.ends_with("F :1}\n")) << bytes;
+    }
+    EXPECT_GT(parts, 40u);
+  }
+}
+
+TEST_F(ArchiveSourceTest, UnreadablePartIsAProblemWithItsPlace) {
+  FaultyFiles files;
+  ArchiveOptions options;
+  const std::string path = Write("a.log", SomeLines(1000));
+  options.paths = {path};
+  options.batch_bytes = 512;
+  options.part_bytes = 2048;
+  files.faults[path].read_error_at = 6000;
+  const ReadResult result = ReadSource(*MakeArchiveSourceOver(options, &files));
+  ASSERT_FALSE(result.problems.empty());
+  EXPECT_EQ(result.problems[0].path, path);
+  EXPECT_EQ(result.problems[0].offset, 6000u);
+  EXPECT_TRUE(result.problems[0].lost);
+  EXPECT_EQ(result.inputs[0].bytes, SomeLines(1000).substr(0, 6000));
+}
+
 TEST_F(ArchiveSourceTest, SilentPipeIsUnavailableAndCanBeInterrupted) {
   int pipe_fds[2];
   ASSERT_EQ(pipe(pipe_fds), 0);
@@ -409,7 +544,7 @@ TEST_F(ArchiveSourceTest, SilentPipeIsUnavailableAndCanBeInterrupted) {
   EXPECT_TRUE(batch.first_of_input);
   EXPECT_FALSE(batch.last_of_input);
   std::thread waker([&] {
-    absl::SleepFor(absl::Milliseconds(50));
+    WaitUntilAsleep(getpid());  // The main thread, in Read.
     source->Interrupt();
   });
   EXPECT_TRUE(absl::IsCancelled(source->Read(absl::InfiniteDuration(), batch)));
@@ -428,7 +563,7 @@ TEST_F(ArchiveSourceTest, InterruptReachesIntoATarFromAPipe) {
   auto source = MakeArchiveSource({.paths = {"-"}});
   ASSERT_TRUE(source->Open({}).ok());
   std::thread waker([&] {
-    absl::SleepFor(absl::Milliseconds(50));
+    WaitUntilAsleep(getpid());  // The main thread, in Read.
     source->Interrupt();
   });
   Batch batch;
@@ -445,7 +580,7 @@ TEST_F(ArchiveSourceTest, NamedFifoWaitsForItsWriter) {
   const std::string fifo = At("fifo");
   ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
   std::thread writer([&] {
-    absl::SleepFor(absl::Milliseconds(50));
+    WaitUntilAsleep(getpid());  // The main thread, in Read.
     std::ofstream(fifo) << "a\nb\n";
   });
   const ReadResult result = ReadPaths({fifo});
@@ -462,20 +597,6 @@ TEST_F(ArchiveSourceTest, PipeByItsDescriptorsNameEndsWithItsWriter) {
       ReadPaths({"/dev/fd/" + std::to_string(pipe_fds[0])});
   EXPECT_EQ(result.AllBytes(), "a\n");
   close(pipe_fds[0]);
-}
-
-TEST(BatchBuffer, KeepsItsContentWhenItGrows) {
-  BatchBuffer buffer;
-  EXPECT_EQ(buffer.view(), "");
-  buffer.Reserve(10);
-  std::copy_n("0123456789", 10, buffer.data());
-  buffer.set_size(10);
-  buffer.Reserve(1000);
-  EXPECT_EQ(buffer.view(), "0123456789");
-  EXPECT_GE(buffer.capacity(), 1000u);
-  buffer.Reserve(5);
-  EXPECT_EQ(buffer.view(), "0123456789");
-  EXPECT_GE(buffer.capacity(), 1000u);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -198,6 +199,23 @@ class FaultyFiles : public FileAccess {
     if (got > 0) position += got;
     return got;
   }
+  ssize_t ReadAt(int fd, char* out, size_t bytes, uint64_t offset) override {
+    const auto it = open_.find(fd);
+    if (it == open_.end()) {
+      return SystemFiles().ReadAt(fd, out, bytes, offset);
+    }
+    auto& [fault, position, interrupted] = it->second;
+    if (fault.signals && !std::exchange(interrupted, !interrupted)) {
+      return -EINTR;
+    }
+    if (fault.piece_max > 0) bytes = std::min(bytes, fault.piece_max);
+    if (fault.read_error_at >= 0) {
+      const int64_t left = fault.read_error_at - static_cast<int64_t>(offset);
+      if (left <= 0) return -fault.read_error;
+      bytes = std::min<size_t>(bytes, left);
+    }
+    return SystemFiles().ReadAt(fd, out, bytes, offset);
+  }
   void Close(int fd) override {
     --open_now;
     open_.erase(fd);
@@ -212,6 +230,17 @@ class FaultyFiles : public FileAccess {
   };
   std::map<int, OpenFile> open_;
 };
+
+// Returns when the thread waits for something: what wakes it may come now.
+inline void WaitUntilAsleep(pid_t thread) {
+  const std::string path =
+      "/proc/self/task/" + std::to_string(thread) + "/stat";
+  for (std::string line; line.find(") S ") == std::string::npos;) {
+    std::this_thread::yield();
+    std::ifstream in(path);
+    std::getline(in, line);
+  }
+}
 
 // ------------------------------------------------------------ whole sources
 
@@ -228,6 +257,7 @@ struct ReadResult {
   absl::Status end;
   std::vector<ReadInput> inputs;
   std::vector<InputProblem> problems;
+  size_t parts = 0;
   uint64_t raw_bytes_read = 0;
   uint64_t raw_bytes_total = 0;
 
@@ -242,6 +272,16 @@ struct ReadResult {
     return paths;
   }
 };
+
+inline void TakeBatch(const Batch& batch, ReadInput* input) {
+  EXPECT_EQ(batch.begin.offset, input->input_bytes);
+  input->bytes += batch.bytes.view();
+  input->input_bytes += batch.input_bytes;
+  input->framings.push_back(batch.framing);
+  for (size_t i = 0; i < BatchBuffer::kPadding; ++i) {
+    EXPECT_EQ(batch.bytes.data()[batch.bytes.size() + i], '\0');
+  }
+}
 
 inline ReadResult ReadSource(ArchiveSource& source) {
   ReadResult result;
@@ -263,14 +303,18 @@ inline ReadResult ReadSource(ArchiveSource& source) {
       result.inputs.push_back({info.path, info.cluster, "", 0, {}});
     }
     ReadInput& input = result.inputs.back();
-    EXPECT_EQ(batch.begin.offset, input.input_bytes);
-    input.bytes += batch.bytes.view();
-    input.input_bytes += batch.input_bytes;
-    input.framings.push_back(batch.framing);
-    for (size_t i = 0; i < BatchBuffer::kPadding; ++i) {
-      EXPECT_EQ(batch.bytes.data()[batch.bytes.size() + i], '\0');
-    }
     inside = !batch.last_of_input;
+    const std::unique_ptr<BatchReader> part = std::move(batch.part);
+    if (part == nullptr) {
+      TakeBatch(batch, &input);
+      continue;
+    }
+    ++result.parts;
+    Batch piece;
+    while (part->Read(piece).ok()) TakeBatch(piece, &input);
+    for (InputProblem& problem : part->TakeProblems()) {
+      result.problems.push_back(std::move(problem));
+    }
   }
   EXPECT_FALSE(inside);
   for (InputProblem& problem : source.TakeProblems()) {

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,31 +19,7 @@
 
 #include "tests/random_seed.h"
 #include "tests/sinks/alert_samples.h"
-
-namespace klaxon {
-namespace {
-
-bool fail_fsync = false;
-bool fail_ftruncate = false;
-
-}  // namespace
-}  // namespace klaxon
-
-// The sink's calls end here: the executable comes before the C library.
-extern "C" int fsync(int fd) {
-  if (klaxon::fail_fsync) {
-    errno = EIO;
-    return -1;
-  }
-  return static_cast<int>(syscall(SYS_fsync, fd));
-}
-extern "C" int ftruncate(int fd, off_t length) noexcept {
-  if (klaxon::fail_ftruncate) {
-    errno = EIO;
-    return -1;
-  }
-  return static_cast<int>(syscall(SYS_ftruncate, fd, length));
-}
+#include "tests/sinks/file_faults.h"
 
 namespace klaxon {
 namespace {
@@ -271,39 +246,85 @@ TEST_F(FileSinkTest, GluesNothingToWhatItCouldNotCutBack) {
   const std::string first = LineOf(SampleAlert(1));
   std::unique_ptr<Sink> sink = Opened();
   EXPECT_TRUE(Deliver(sink.get(), {SampleAlert(1)}).ok());
-  fail_ftruncate = true;
   {
-    FileSizeLimit limit(first.size() + 10);
-    const absl::Status status = Deliver(sink.get(), {SampleAlert(2)});
-    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
-    EXPECT_THAT(std::string(status.message()), HasSubstr("cannot be cut off"));
+    FileFaults faults(FileFaults::Failing(FileCall::kFtruncate, EIO));
+    {
+      FileSizeLimit limit(first.size() + 10);
+      const absl::Status status = Deliver(sink.get(), {SampleAlert(2)});
+      EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+      EXPECT_THAT(std::string(status.message()),
+                  HasSubstr("cannot be cut off"));
+    }
+    EXPECT_EQ(Contents().size(), first.size() + 10);
+    EXPECT_TRUE(absl::IsUnavailable(Deliver(sink.get(), {SampleAlert(2)})));
+    EXPECT_EQ(Contents().size(), first.size() + 10);
   }
-  EXPECT_EQ(Contents().size(), first.size() + 10);
-  EXPECT_TRUE(absl::IsUnavailable(Deliver(sink.get(), {SampleAlert(2)})));
-  EXPECT_EQ(Contents().size(), first.size() + 10);
-  fail_ftruncate = false;
   EXPECT_TRUE(Deliver(sink.get(), {SampleAlert(2)}).ok());
   EXPECT_EQ(Contents(), first + LineOf(SampleAlert(2)));
 }
 
-TEST_F(FileSinkTest, AcknowledgesNothingAfterAFailedSync) {
+// What a failed sync leaves in memory is not to be trusted: it is cut off and
+// written again.
+TEST_F(FileSinkTest, WritesAnewWhatCouldNotBeSynced) {
   std::unique_ptr<Sink> sink = Opened();
   EXPECT_TRUE(Deliver(sink.get(), {SampleAlert(1)}).ok());
-  fail_fsync = true;
-  const absl::Status status = Deliver(sink.get(), {SampleAlert(2)});
-  fail_fsync = false;
-  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
-  EXPECT_THAT(std::string(status.message()), HasSubstr("cannot be synced"));
-  EXPECT_EQ(Deliver(sink.get(), {SampleAlert(2)}), status);
-  EXPECT_EQ(sink->Drain(absl::Seconds(1)), status);
+  {
+    FileFaults faults(FileFaults::Failing(FileCall::kFsync, EIO));
+    for (int i = 0; i < 2; ++i) {
+      const absl::Status status = Deliver(sink.get(), {SampleAlert(2)});
+      EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+      EXPECT_THAT(std::string(status.message()), HasSubstr("cannot be synced"));
+    }
+  }
+  std::vector<FileCall> calls;
+  {
+    FileFaults faults([&calls](FileCall call) {
+      calls.push_back(call);
+      return FileFault();
+    });
+    EXPECT_TRUE(Deliver(sink.get(), {SampleAlert(3), SampleAlert(2)}).ok());
+  }
+  EXPECT_EQ(calls, (std::vector<FileCall>{FileCall::kFtruncate,
+                                          FileCall::kWrite, FileCall::kFsync}));
+  EXPECT_EQ(Contents(), LineOf(SampleAlert(1)) + LineOf(SampleAlert(3)) +
+                            LineOf(SampleAlert(2)));
 }
 
 TEST_F(FileSinkTest, DoesNotOpenWhatItCannotMakeDurable) {
-  fail_fsync = true;
   std::unique_ptr<Sink> sink = Make();
-  const absl::Status status = sink->Open();
-  fail_fsync = false;
-  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  {
+    FileFaults faults(FileFaults::Failing(FileCall::kFsync, EIO));
+    const absl::Status status = sink->Open();
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  }
+  EXPECT_TRUE(sink->Open().ok());
+  EXPECT_TRUE(Deliver(sink.get(), {SampleAlert(1)}).ok());
+}
+
+// Zeros stand where a power failure kept the length and lost the bytes.
+TEST_F(FileSinkTest, CutsOffWhatAPowerFailureLeft) {
+  const std::string first = LineOf(SampleAlert(1));
+  const std::string second = LineOf(SampleAlert(2));
+  const std::string third = LineOf(SampleAlert(3));
+  for (size_t from : {size_t{0}, size_t{1}, second.size() / 2}) {
+    std::string damaged = second;
+    std::fill_n(damaged.begin() + static_cast<ptrdiff_t>(from), 100, '\0');
+    for (const std::string& rest : {damaged + third, damaged, damaged + "{"}) {
+      WriteFile(first + rest);
+      std::unique_ptr<Sink> sink = Opened();
+      EXPECT_EQ(Contents(), first);
+      EXPECT_TRUE(
+          Deliver(sink.get(), {SampleAlert(1), SampleAlert(2), SampleAlert(3)})
+              .ok());
+      EXPECT_EQ(Contents(), first + second + third);
+    }
+  }
+  // Far from the end it is no crash of ours.
+  std::string old = std::string(10, '\0') + "\n";
+  while (old.size() < (size_t{17} << 20)) old += third;
+  WriteFile(old);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Make()->Open()));
+  EXPECT_EQ(Contents().size(), old.size());
 }
 
 TEST_F(FileSinkTest, RefusesWhatIsNoFileOfItsOwn) {

@@ -1,6 +1,7 @@
 #include "sinks/stdout_sink.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pty.h>
@@ -9,6 +10,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,6 +38,19 @@ absl::Status Deliver(Sink* sink, const std::vector<Alert>& alerts) {
   });
   EXPECT_EQ(calls, 1);
   return result;
+}
+
+// Blocks until the kernel says that the thread sleeps.
+void AwaitSleep(pid_t thread) {
+  const std::string path = fmt::format("/proc/self/task/{}/stat", thread);
+  for (;;) {
+    std::ifstream in(path);
+    std::string stat;
+    ASSERT_TRUE(std::getline(in, stat));
+    // "pid (name) S …"; the name may hold anything.
+    if (stat.substr(stat.rfind(')') + 2, 1) == "S") return;
+    std::this_thread::yield();
+  }
 }
 
 class StdoutSinkTest : public ::testing::Test {
@@ -128,8 +143,9 @@ TEST_F(StdoutSinkTest, WaitsForASlowReader) {
     want += LineOf(alerts.back());
   }
   std::string got;
+  const pid_t writer = gettid();
   std::thread reader([&] {
-    usleep(20'000);
+    AwaitSleep(writer);  // In poll(): the pipe is full.
     got = ReadAll();
   });
   std::unique_ptr<Sink> sink = MakeStdoutSink(pipe_[1], {});

@@ -7,6 +7,7 @@
 #include <random>
 #include <sstream>
 
+#include "sinks/terminal_text.h"
 #include "tests/random_seed.h"
 #include "tests/sinks/alert_samples.h"
 

@@ -1,0 +1,54 @@
+#include "detectors/recent_samples.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace klaxon {
+
+EventSample RecentSamples::Minute::Decoded() const {
+  WireReader r(bytes);
+  EventSample sample;
+  GetSample(&r, &sample);
+  return sample;
+}
+
+void RecentSamples::Add(const EventSample& sample, std::string_view bytes,
+                        size_t keep) {
+  const EventTime minute = MinuteOf(sample.time);
+  Minute* at = nullptr;
+  for (Minute& held : minutes_) {
+    if (held.time < minute || held.time >= minute + kMinute) continue;
+    if (std::pair(held.time, held.order) <=
+        std::pair(sample.time, sample.order)) {
+      return;
+    }
+    at = &held;
+  }
+  if (at == nullptr && minutes_.size() >= keep) {
+    // Its text's room is used again.
+    std::rotate(minutes_.begin(), minutes_.begin() + 1, minutes_.end());
+    at = &minutes_.back();
+  }
+  if (at == nullptr) at = &minutes_.emplace_back();
+  at->time = sample.time;
+  at->order = sample.order;
+  at->bytes = bytes;
+}
+
+void RecentSamples::Save(WireWriter* out) const {
+  out->Uint(minutes_.size());
+  for (const Minute& minute : minutes_) out->Text(minute.bytes);
+}
+
+void RecentSamples::Load(WireReader* in) {
+  minutes_.clear();
+  for (uint64_t n = in->Count(); n > 0; --n) {
+    Minute& minute = minutes_.emplace_back();
+    minute.bytes = in->Text();
+    const EventSample sample = minute.Decoded();
+    minute.time = sample.time;
+    minute.order = sample.order;
+  }
+}
+
+}  // namespace klaxon

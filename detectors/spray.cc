@@ -1,0 +1,94 @@
+#include "detectors/spray.h"
+
+namespace klaxon {
+namespace {
+
+// Beyond this many, neighbouring failures of the window share an entry
+// (bounded memory; the count stays exact, its edge gets a little coarser).
+constexpr size_t kEntriesMax = 16384;
+
+}  // namespace
+
+Spray::Spray(uint64_t keys_max, Nanos window)
+    : window_(window),
+      units_({.name = "unauthorized-burst/spray",
+              .keys_max = keys_max,
+              .expiry = window}) {}
+
+void Spray::Forget(const Unit& unit) {
+  if (unit.internal) --internal_;
+  if (unit.single) --single_;
+}
+
+Spray::State Spray::Add(std::string_view unit, bool internal, uint64_t agent,
+                        EventTime time, uint64_t count, TableHandle* at) {
+  const auto forget = [this](std::string_view, Unit& u) { Forget(u); };
+  units_.ExpireUntil(time, forget);
+  const size_t before = units_.size();
+  const uint64_t evicted = units_.evicted();
+  Unit& u = units_.Touch(unit, time, forget, at);
+  if (units_.size() == before && evicted == units_.evicted()) Forget(u);
+  u.internal = internal;
+  if (u.agent_last != kNoTime && u.agent != agent) u.other_last = u.agent_last;
+  u.agent = agent;
+  u.agent_last = time;
+  u.single = u.other_last == kNoTime || time - u.other_last > window_;
+  if (u.internal) ++internal_;
+  if (u.single) ++single_;
+
+  while (!failures_.empty() && time - failures_.front().first > window_) {
+    failure_count_ -= failures_.front().second;
+    failures_.pop_front();
+  }
+  if (failures_.size() < kEntriesMax) {
+    failures_.emplace_back(time, count);
+  } else {
+    failures_.back().second += count;
+  }
+  failure_count_ += count;
+  return {units_.size(), internal_, single_, failure_count_,
+          failures_.front().first};
+}
+
+void Spray::Unit::Save(WireWriter* out) const {
+  out->Bool(internal);
+  out->Bool(single);
+  out->Fixed64(agent);
+  out->Int(agent_last);
+  out->Int(other_last);
+}
+
+void Spray::Unit::Load(WireReader* in) {
+  internal = in->Bool();
+  single = in->Bool();
+  agent = in->Fixed64();
+  agent_last = in->Int();
+  other_last = in->Int();
+}
+
+void Spray::Save(WireWriter* out) const {
+  units_.Save(out);
+  out->Uint(internal_);
+  out->Uint(single_);
+  out->Uint(failures_.size());
+  for (const auto& [time, count] : failures_) {
+    out->Int(time);
+    out->Uint(count);
+  }
+}
+
+bool Spray::Load(WireReader* in) {
+  if (!units_.Load(in)) return false;
+  internal_ = in->Uint();
+  single_ = in->Uint();
+  failures_.clear();
+  failure_count_ = 0;
+  for (uint64_t n = in->Count(); n > 0; --n) {
+    const EventTime time = in->Int();
+    failures_.emplace_back(time, in->Uint());
+    failure_count_ += failures_.back().second;
+  }
+  return in->ok();
+}
+
+}  // namespace klaxon

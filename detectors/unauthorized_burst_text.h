@@ -1,0 +1,42 @@
+// The words of unauthorized-burst's alerts, and the settings that they quote.
+// Pure; any thread.
+#pragma once
+
+#include <cstdint>
+
+#include "detectors/detector.h"
+
+namespace klaxon {
+
+struct BurstSettings {
+  explicit BurstSettings(const DetectorOptions& options)
+      : threshold(options.GetCount("threshold")),
+        high(threshold * options.GetCount("high_factor")),
+        window(options.GetDuration("window")),
+        quiet(options.GetDuration("quiet")),
+        slow_minutes(options.GetCount("slow_minutes")),
+        slow_window(options.GetDuration("slow_window")),
+        spray_clients(options.GetCount("spray_clients")),
+        spray_window(options.GetDuration("spray_window")),
+        rotation_percent(options.GetCount("rotation_percent")),
+        success_within(options.GetDuration("success_within")),
+        shared_identities(options.GetCount("shared_identities")),
+        workload_paths(options.GetCount("workload_paths")) {}
+  int64_t threshold;
+  int64_t high;
+  Nanos window;
+  Nanos quiet;
+  int64_t slow_minutes;
+  Nanos slow_window;
+  int64_t spray_clients;
+  Nanos spray_window;
+  int64_t rotation_percent;
+  Nanos success_within;
+  int64_t shared_identities;
+  int64_t workload_paths;
+};
+
+AlertText DescribeUnauthorizedBurst(const Episode& episode,
+                                    const BurstSettings& settings);
+
+}  // namespace klaxon

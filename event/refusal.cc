@@ -1,0 +1,125 @@
+#include "event/refusal.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace klaxon {
+namespace {
+
+uint64_t MarkOf(uint64_t request) { return uint64_t{1} << (request & 63); }
+uint32_t TagOf(uint64_t request) { return static_cast<uint32_t>(request); }
+
+}  // namespace
+
+void SmallestHashes::Add(uint64_t value) {
+  if (size_ == kMax && value >= values_[kMax - 1]) return;
+  size_t at = 0;
+  while (at < size_ && values_[at] < value) ++at;
+  if (at < size_ && values_[at] == value) return;
+  if (size_ < kMax) ++size_;
+  for (size_t i = size_ - 1; i > at; --i) values_[i] = values_[i - 1];
+  values_[at] = value;
+}
+
+void SmallestHashes::Merge(const SmallestHashes& other) {
+  for (uint64_t value : other) Add(value);
+}
+
+size_t KeptRefusals::PlaceOf(size_t index) const {
+  if (index < first_) return index;
+  const size_t ring = list_.size() - first_;
+  const size_t place = index - first_ + turned_;
+  return first_ + (place < ring ? place : place - ring);
+}
+
+bool KeptRefusals::Holds(uint64_t request) const {
+  if (tags_.empty()) {
+    if ((marks_ & MarkOf(request)) == 0) return false;
+  } else {
+    const uint32_t tag = TagOf(request);
+    uint32_t seen = 0;  // No bool, no early exit: one vector loop.
+    for (uint32_t held : tags_) seen |= held == tag ? 1 : 0;
+    if (seen == 0) return false;
+  }
+  return std::any_of(list_.begin(), list_.end(),
+                     [&](const Refusal& r) { return r.request == request; });
+}
+
+void KeptRefusals::clear() {
+  list_.clear();
+  tags_.clear();
+  marks_ = 0;
+  first_ = turned_ = 0;
+}
+
+void KeptRefusals::push_back(const Refusal& refusal) {
+  Straighten();
+  Append(refusal);
+}
+
+void KeptRefusals::Append(const Refusal& refusal) {
+  if (list_.capacity() == 0) list_.reserve(4);
+  list_.push_back(refusal);
+  marks_ |= MarkOf(refusal.request);
+  if (list_.size() > kUntagged + 1) {
+    tags_.push_back(TagOf(refusal.request));
+  } else if (list_.size() > kUntagged) {
+    Retag();
+  }
+}
+
+void KeptRefusals::Insert(const Refusal& refusal) {
+  Straighten();
+  list_.insert(std::upper_bound(list_.begin(), list_.end(), refusal), refusal);
+  Retag();
+}
+
+Refusal KeptRefusals::Replace(const Refusal& refusal, uint32_t keep) {
+  if (first_ != keep) Straighten();
+  first_ = keep;
+  const size_t place = first_ + turned_;
+  if (++turned_ == keep) turned_ = 0;
+  marks_ |= MarkOf(refusal.request);
+  if (!tags_.empty()) tags_[place] = TagOf(refusal.request);
+  return std::exchange(list_[place], refusal);
+}
+
+void KeptRefusals::Straighten() {
+  if (turned_ != 0) {
+    std::rotate(list_.begin() + first_, list_.begin() + first_ + turned_,
+                list_.end());
+    turned_ = 0;
+    Retag();
+  }
+  first_ = 0;
+}
+
+void KeptRefusals::Retag() {
+  tags_.clear();
+  marks_ = 0;
+  for (const Refusal& refusal : list_) marks_ |= MarkOf(refusal.request);
+  if (list_.size() <= kUntagged) return;
+  for (const Refusal& r : list_) tags_.push_back(TagOf(r.request));
+}
+
+void KeptRefusals::MergeAll(const KeptRefusals& other,
+                            std::vector<Refusal>* gone) {
+  Straighten();
+  list_.insert(list_.end(), other.begin(), other.end());
+  std::sort(list_.begin(), list_.end(), [](const Refusal& a, const Refusal& b) {
+    return a.request != b.request ? a.request < b.request : a < b;
+  });
+  size_t distinct = 0;
+  for (const Refusal& refusal : list_) {
+    if (distinct > 0 && list_[distinct - 1].request == refusal.request) {
+      gone->push_back(refusal);
+    } else {
+      list_[distinct++] = refusal;
+    }
+  }
+  list_.resize(distinct);
+  std::sort(list_.begin(), list_.end());
+  Retag();
+}
+
+}  // namespace klaxon

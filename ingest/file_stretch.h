@@ -1,0 +1,36 @@
+// A stretch of a plain file: lines that one worker reads and cuts by itself
+// while others read other stretches.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "ingest/batch_framer.h"
+#include "ingest/file_stream.h"
+#include "ingest/source.h"
+
+namespace klaxon {
+
+// Where a stretch that reaches at least to `from` may end: behind a '\n', and
+// not between the chunks of one line (log_chunks.h); kToEnd: at the end of the
+// file only, as far as it can be read. Costs a look at the lines around
+// `from`, and time in proportion to a line that is longer.
+inline constexpr uint64_t kToEnd = ~uint64_t{0};
+uint64_t StretchEnd(const OpenFile& file, uint64_t from);
+
+struct StretchOptions {
+  uint64_t begin = 0;     // A line begins there.
+  uint64_t end = kToEnd;  // And ends before here.
+  uint32_t input = 0;     // Position::input.
+  std::string path;       // For problems.
+  FramerOptions framer;
+};
+
+// `raw_bytes` counts what is read. It and the interrupter outlive the reader.
+std::unique_ptr<BatchReader> MakeStretchReader(
+    std::shared_ptr<const OpenFile> file, const StretchOptions& options,
+    Interrupter* interrupter, std::atomic<uint64_t>* raw_bytes);
+
+}  // namespace klaxon

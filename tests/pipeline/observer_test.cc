@@ -1,0 +1,116 @@
+#include "pipeline/observer.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "event/decode.h"
+#include "tests/random_seed.h"
+#include "tests/testing/audit_line.h"
+
+namespace klaxon {
+namespace {
+
+void ObserveLine(const std::string& line, Observer* observer) {
+  Decoder decoder;
+  const std::string padded = line + std::string(kDecodePadding, '\0');
+  decoder.DecodeLine(
+      std::string_view(padded).substr(0, line.size()),
+      [&](const EventView& event) { observer->Observe(event, ""); });
+}
+
+std::vector<std::string> Encoded(const Observations& observations) {
+  std::vector<std::string> all;
+  const auto add = [&](const auto& values) {
+    for (const auto& value : values) EncodeTo(value, &all.emplace_back());
+  };
+  add(observations.facts);
+  add(observations.sightings);
+  add(observations.refusals);
+  add(observations.deeds);
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+// Failures and anonymous requests, of few clients or many, some twice.
+std::string RandomLine(std::mt19937_64* random, Nanos at) {
+  const uint64_t number = (*random)();
+  AuditLine line;
+  line.At(at);
+  if (number % 4 == 0) {
+    line.Anonymous().Code(403).Forbid();
+  } else {
+    line.Failed();
+  }
+  if (number % 16 == 1) line.Anonymous().Code(200).Allow();
+  line.Agent(fmt::format("tool/{}", number / 16 % 3));
+  if (number % 5 == 0) {
+    line.Through({"198.51.100.7", fmt::format("2001:db8::{}", number % 9)});
+  } else {
+    line.From(fmt::format("203.0.113.{}", number / 64 % 40));
+  }
+  return line.Uri(fmt::format("/api/v1/pods?limit={}", number % 3)).Json();
+}
+
+// What was given back is written over without a trace.
+TEST(Observer, ObservesTheSameInMemoryThatWasUsedBefore) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(fmt::format("KLAXON_TEST_SEED={}", seed));
+  std::mt19937_64 random(seed);
+  const EngineConfig config;
+  Observer fresh(config);
+  Observer reused(config);
+  Nanos at = 0;
+  size_t refusals = 0;
+  for (int round = 0; round < 20; ++round) {
+    for (uint64_t n = random() % 2000; n > 0; --n) {
+      at += static_cast<Nanos>(random() % 3) * kSecond / 10;
+      const std::string line = RandomLine(&random, at);
+      ObserveLine(line, &fresh);
+      ObserveLine(line, &reused);
+    }
+    Observations taken = reused.Take();
+    refusals += taken.refusals.size();
+    ASSERT_EQ(Encoded(taken), Encoded(fresh.Take())) << "round " << round;
+    reused.Recycle(std::move(taken));
+  }
+  EXPECT_GT(refusals, 500u);
+}
+
+// A worker hands on what it holds when a minute is over, not before.
+TEST(Observer, IsFullWhenAMinuteOfManyIsOver) {
+  const EngineConfig config;
+  Observer observer(config);
+  const auto fail = [&](int client, Nanos at) {
+    ObserveLine(AuditLine()
+                    .Failed()
+                    .From(fmt::format("10.{}.{}.1", client / 256, client % 256))
+                    .At(at)
+                    .Json(),
+                &observer);
+  };
+  for (int i = 0; i < 5000; ++i) fail(i, i * kSecond / 1000);
+  EXPECT_FALSE(observer.full());
+  fail(0, kMinute);
+  EXPECT_TRUE(observer.full());
+  EXPECT_EQ(observer.Take().refusals.size(), 5001u);
+  fail(0, kMinute + kSecond);
+  fail(0, 2 * kMinute);
+  EXPECT_FALSE(observer.full());  // Few can wait.
+  observer.Take();
+  constexpr int kMax = 16 << 10;
+  for (int i = 0; i < kMax - 1; ++i) fail(i, 2 * kMinute);
+  EXPECT_FALSE(observer.full());
+  fail(kMax, 2 * kMinute);
+  EXPECT_TRUE(observer.full());  // Too many cannot.
+}
+
+}  // namespace
+}  // namespace klaxon

@@ -1,0 +1,130 @@
+// The whole scan over one long file: what is said of it must not depend on the
+// parts it is read in, nor on the number of workers.
+#include "pipeline/scan.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "detectors/alert_wire.h"
+#include "tests/random_seed.h"
+#include "tests/testing/audit_line.h"
+
+namespace klaxon {
+namespace {
+
+constexpr size_t kLineMax = 4096;
+
+std::string SomeLog(std::mt19937_64& random) {
+  std::string log;
+  for (int i = 0; i < 3000; ++i) {
+    const EventTime time = i * kSecond / 20;
+    const std::string client = "203.0.113." + std::to_string(random() % 30);
+    switch (random() % 20) {
+      case 0:
+        log += "{\"kind\":\"Event\",\"broken\n";
+        break;
+      case 1:
+        log += "\n";
+        break;
+      case 2:
+        log += std::string(random() % 6 == 0 ? 2 * kLineMax : 300, 'x') + "\n";
+        break;
+      case 3:
+        log += AuditLine().User("dana").From(client).At(time).Json() + "\n";
+        break;
+      default:
+        log += AuditLine()
+                   .Failed()
+                   .Id("id-" + std::to_string(i))
+                   .From(client)
+                   .At(time)
+                   .Json() +
+               "\n";
+    }
+  }
+  return log;
+}
+
+struct Told {
+  std::vector<std::string> alerts;
+  std::vector<std::tuple<uint64_t, uint64_t, uint64_t, std::string>> bad;
+  uint64_t lines = 0;
+  uint64_t bytes = 0;
+  uint64_t events = 0;
+  uint64_t skipped = 0;
+  bool operator==(const Told&) const = default;
+};
+
+Told Tell(const std::string& path, uint64_t part_bytes, int threads) {
+  ArchiveOptions options;
+  options.paths = {path};
+  options.batch_bytes = 8 << 10;
+  options.line_bytes_max = kLineMax;
+  options.oversize_keep_bytes = 512;
+  options.part_bytes = part_bytes;
+  auto source = MakeArchiveSource(options);
+  EXPECT_TRUE(source->Open({}).ok());
+  Told told;
+  ScanCallbacks callbacks;
+  callbacks.on_alert = [&](const Alert& alert) {
+    EncodeTo(alert, &told.alerts.emplace_back());
+  };
+  callbacks.on_quarantined = [&](const QuarantineRecord& record) {
+    told.bad.emplace_back(record.offset, record.line, record.column,
+                          std::string(record.bytes));
+  };
+  const EngineConfig config;
+  ScanSummary summary;
+  ScanOptions scan;
+  scan.threads = threads;
+  EXPECT_TRUE(
+      RunScan(config, scan, *source, callbacks, nullptr, &summary).ok());
+  told.lines = summary.lines;
+  told.bytes = summary.bytes;
+  told.events = summary.events;
+  told.skipped = summary.skipped;
+  return told;
+}
+
+TEST(Scan, PartsAndWorkersDoNotShow) {
+  std::mt19937_64 random(RandomSeed());
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            ("klaxon-scan-test-" + std::to_string(getpid())))
+                               .string();
+  const std::string log = SomeLog(random);
+  std::ofstream(path, std::ios::binary) << log;
+  const Told whole = Tell(path, 0, 1);
+  EXPECT_FALSE(whole.alerts.empty());
+  EXPECT_GT(whole.bad.size(), 100u);
+  EXPECT_EQ(whole.bytes, log.size());
+  for (const auto& [offset, line, column, bytes] : whole.bad) {
+    // An oversize line is kept by its head and tail alone.
+    if (bytes.size() < kLineMax / 8) {
+      EXPECT_EQ(log.substr(offset, bytes.size()), bytes);
+    }
+    EXPECT_EQ(
+        1 + std::count(log.begin(),
+                       log.begin() + static_cast<ptrdiff_t>(offset), '\n'),
+        static_cast<ptrdiff_t>(line));
+  }
+  for (int threads = 1; threads <= 4; ++threads) {
+    for (int round = 0; round < 5; ++round) {
+      const uint64_t part_bytes = 1 + random() % 100'000;
+      EXPECT_EQ(Tell(path, part_bytes, threads), whole)
+          << "parts of " << part_bytes << ", " << threads << " workers";
+    }
+  }
+  std::remove(path.c_str());
+}
+
+}  // namespace
+}  // namespace klaxon
