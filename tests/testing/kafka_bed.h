@@ -50,7 +50,10 @@ class KafkaTestClient {
     handle_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
     EXPECT_NE(handle_, nullptr) << error;
   }
-  ~KafkaTestClient() { rd_kafka_destroy(handle_); }
+  ~KafkaTestClient() {
+    for (auto& [name, topic] : known_) rd_kafka_topic_destroy(topic);
+    rd_kafka_destroy(handle_);
+  }
   KafkaTestClient(const KafkaTestClient&) = delete;
   KafkaTestClient& operator=(const KafkaTestClient&) = delete;
 
@@ -58,11 +61,13 @@ class KafkaTestClient {
 
   void Produce(const std::string& topic,
                const std::vector<KafkaTestRecord>& records) {
+    LearnLeaders(topic);
     for (const KafkaTestRecord& record : records) Send(topic, record);
     Flush();
   }
   void ProduceLines(const std::string& topic, int32_t partition, int from,
                     int to, const std::string& tag = "n") {
+    LearnLeaders(topic);
     for (int i = from; i < to; ++i) {
       Send(topic, {.partition = partition, .value = Line(i, tag)});
     }
@@ -105,12 +110,25 @@ class KafkaTestClient {
     if (headers != nullptr) rd_kafka_headers_destroy(headers);
     rd_kafka_poll(handle_, 0);
   }
+  // Records of a topic whose leaders are unknown wait outside its partitions'
+  // queues, and go there one by one: a flush that runs meanwhile sends the
+  // first alone, and what is produced together is not one batch.
+  void LearnLeaders(const std::string& topic) {
+    rd_kafka_topic_t*& known = known_[topic];
+    if (known != nullptr) return;
+    known = rd_kafka_topic_new(handle_, topic.c_str(), nullptr);
+    const rd_kafka_metadata_t* metadata = nullptr;
+    ASSERT_EQ(rd_kafka_metadata(handle_, 0, known, &metadata, 60'000),
+              RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_metadata_destroy(metadata);
+  }
   void Flush() {
     EXPECT_EQ(rd_kafka_flush(handle_, 60'000), RD_KAFKA_RESP_ERR_NO_ERROR);
   }
 
  private:
   rd_kafka_t* handle_;
+  std::map<std::string, rd_kafka_topic_t*> known_;  // Their leaders, that is.
 };
 
 // Of the mock cluster, which lives in a client of its own.
