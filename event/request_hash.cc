@@ -11,6 +11,7 @@ namespace klaxon {
 struct RequestHasher::Impl {
   EVP_MD* digest = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   EVP_MD_CTX* context = EVP_MD_CTX_new();
+  Impl() { EVP_DigestInit_ex2(context, digest, nullptr); }
   ~Impl() {
     EVP_MD_CTX_free(context);
     EVP_MD_free(digest);
@@ -30,7 +31,8 @@ std::array<uint8_t, 16> RequestHasher::Hash(const EventView& event) {
   w.Text(event.request_uri);
   unsigned char hash[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  EVP_DigestInit_ex(impl_->context, impl_->digest, nullptr);
+  // The digest that it has: to be told one costs as much as half of the rest.
+  EVP_DigestInit_ex2(impl_->context, nullptr, nullptr);
   EVP_DigestUpdate(impl_->context, buffer_.data(), buffer_.size());
   EVP_DigestFinal_ex(impl_->context, hash, &size);
   std::array<uint8_t, 16> out;
