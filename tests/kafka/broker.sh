@@ -62,10 +62,18 @@ alive() {
 
 end_broker() {
   if alive; then
-    local pid
+    local pid tries
     pid=$(<"$run/pid")
     kill -s KILL "$pid" 2>/dev/null || true
-    while alive; do sleep 0.02; done
+    # What was killed may stay for as long as a disk takes, not for a minute.
+    for ((tries = 0; tries < 3000; ++tries)); do
+      alive || break
+      sleep 0.02
+    done
+    if alive; then
+      say "process $pid cannot be killed"
+      return 1
+    fi
   fi
   rm -f "$run/pid"
 }

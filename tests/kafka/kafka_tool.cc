@@ -157,10 +157,13 @@ void Create(const std::string& brokers, const Arguments& arguments) {
   const auto ask = [&](rd_kafka_queue_t* queue) {
     rd_kafka_CreateTopics(client, &topic, 1, nullptr, queue);
   };
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(kTimeoutMs);
   rd_kafka_resp_err_t code;
   // One that is being deleted is there for a moment yet.
   while ((code = Administer(client, ask)) ==
          RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+    if (std::chrono::steady_clock::now() > end) Fail(name, "it is there");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   Check(code, "create");
