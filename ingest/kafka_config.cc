@@ -9,68 +9,56 @@
 namespace klaxon {
 namespace {
 
-using Property = std::pair<std::string_view, std::string_view>;
-
 // Learnt on real brokers with librdkafka 2.0.2; docs/KAFKA.md has the reasons
 // that an operator needs.
 constexpr std::array kDefaults = {
-    Property{"client.id", "klaxon"},
-    Property{"check.crcs", "true"},
-    Property{"isolation.level", "read_committed"},
-    Property{"fetch.wait.max.ms", "100"},
+    KafkaProperty{"client.id", "klaxon"},
+    KafkaProperty{"check.crcs", "true"},
+    KafkaProperty{"isolation.level", "read_committed"},
+    KafkaProperty{"fetch.wait.max.ms", "100"},
     // What bounds memory are the kilobytes, however small the records are.
-    Property{"queued.min.messages", "10000000"},
+    KafkaProperty{"queued.min.messages", "10000000"},
     // A partition's, since each has a queue of its own.
-    Property{"queued.max.messages.kbytes", "4096"},
+    KafkaProperty{"queued.max.messages.kbytes", "4096"},
     // Records point into the whole response, so one partition that is not
     // polled keeps the others' bytes alive: small responses.
-    Property{"fetch.max.bytes", "10485760"},
+    KafkaProperty{"fetch.max.bytes", "10485760"},
     // Steps over an undecodable batch wait for this.
-    Property{"fetch.error.backoff.ms", "100"},
-    Property{"reconnect.backoff.max.ms", "2000"},
+    KafkaProperty{"fetch.error.backoff.ms", "100"},
+    KafkaProperty{"reconnect.backoff.max.ms", "2000"},
     // A topic that is deleted and created anew is noticed only if metadata are
     // asked for in between.
-    Property{"topic.metadata.refresh.fast.interval.ms", "50"},
+    KafkaProperty{"topic.metadata.refresh.fast.interval.ms", "50"},
 };
 
 // What the source stands on.
 constexpr std::array kOurs = {
-    Property{"enable.auto.commit", "false"},
-    Property{"enable.auto.offset.store", "false"},
-    Property{"auto.offset.reset", "error"},
-    Property{"enable.partition.eof", "true"},
+    KafkaProperty{"enable.auto.commit", "false"},
+    KafkaProperty{"enable.auto.offset.store", "false"},
+    KafkaProperty{"auto.offset.reset", "error"},
+    KafkaProperty{"enable.partition.eof", "true"},
 };
 
-struct Refused {
-  std::string_view name;
-  std::string_view reason;
-};
 constexpr std::array kRefused = {
-    Refused{"bootstrap.servers", "use `brokers`"},
-    Refused{"metadata.broker.list", "use `brokers`"},
-    Refused{"group.id", "use `group`"},
-    Refused{"enable.auto.commit",
-            "offsets are committed by Klaxon, when what was read is durable"},
-    Refused{"auto.commit.enable",
-            "offsets are committed by Klaxon, when what was read is durable"},
-    Refused{"enable.auto.offset.store",
-            "offsets are committed by Klaxon, when what was read is durable"},
-    Refused{"auto.offset.reset",
-            "a lost range must be reported, not jumped over; `start` says "
-            "where the first start begins"},
-    Refused{"enable.partition.eof", "Klaxon has to know where the end is"},
+    KafkaRefusedProperty{"bootstrap.servers", "use `brokers`"},
+    KafkaRefusedProperty{"metadata.broker.list", "use `brokers`"},
+    KafkaRefusedProperty{"group.id", "use `group`"},
+    KafkaRefusedProperty{
+        "enable.auto.commit",
+        "offsets are committed by Klaxon, when what was read is durable"},
+    KafkaRefusedProperty{
+        "auto.commit.enable",
+        "offsets are committed by Klaxon, when what was read is durable"},
+    KafkaRefusedProperty{
+        "enable.auto.offset.store",
+        "offsets are committed by Klaxon, when what was read is durable"},
+    KafkaRefusedProperty{
+        "auto.offset.reset",
+        "a lost range must be reported, not jumped over; `start` says "
+        "where the first start begins"},
+    KafkaRefusedProperty{"enable.partition.eof",
+                         "Klaxon has to know where the end is"},
 };
-
-absl::Status Set(rd_kafka_conf_t* conf, const std::string& name,
-                 const std::string& value) {
-  char error[512];
-  if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), error,
-                        sizeof(error)) == RD_KAFKA_CONF_OK) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(fmt::format(
-      "config.{}: {} (librdkafka {})", name, error, rd_kafka_version_str()));
-}
 
 std::string Mechanism(const std::map<std::string, std::string>& config) {
   for (const char* name : {"sasl.mechanism", "sasl.mechanisms"}) {
@@ -83,14 +71,9 @@ std::string Mechanism(const std::map<std::string, std::string>& config) {
 }  // namespace
 
 absl::StatusOr<KafkaConf> MakeKafkaConf(const KafkaSourceOptions& options) {
-  for (const Refused& refused : kRefused) {
-    if (options.config.contains(std::string(refused.name))) {
-      return absl::InvalidArgumentError(fmt::format(
-          "config.{} cannot be set: {}", refused.name, refused.reason));
-    }
-  }
-  KafkaConf conf(rd_kafka_conf_new(), rd_kafka_conf_destroy);
-  std::map<std::string, std::string> all;
+  absl::Status allowed = CheckKafkaProperties(options.config, kRefused);
+  if (!allowed.ok()) return allowed;
+  KafkaProperties all;
   for (const auto& [name, value] : kDefaults) all.emplace(name, value);
   for (const auto& [name, value] : kOurs) all.emplace(name, value);
   if (rd_kafka_version() >= kHasQueueBackoff) {
@@ -99,11 +82,7 @@ absl::StatusOr<KafkaConf> MakeKafkaConf(const KafkaSourceOptions& options) {
   for (const auto& [name, value] : options.config) all[name] = value;
   all["bootstrap.servers"] = options.brokers;
   all["group.id"] = options.group;
-  for (const auto& [name, value] : all) {
-    absl::Status status = Set(conf.get(), name, value);
-    if (!status.ok()) return status;
-  }
-  return conf;
+  return MakeKafkaConf(all);
 }
 
 std::string KafkaClientLimits(const std::map<std::string, std::string>& config,

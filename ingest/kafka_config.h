@@ -6,24 +6,20 @@
 #include <librdkafka/rdkafka.h>
 
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
 #include "ingest/kafka_options.h"
+#include "ingest/kafka_properties.h"
 
 namespace klaxon {
-
-using KafkaConf =
-    std::unique_ptr<rd_kafka_conf_t, decltype(&rd_kafka_conf_destroy)>;
 
 // From this version of librdkafka on a full queue is looked at again as soon as
 // fetch.queue.backoff.ms says; an older one has to be told (KafkaClient).
 constexpr int kHasQueueBackoff = 0x020200ff;
 
-// Ours, then the user's. InvalidArgument: names the property, and what is
-// wrong with it; never the value of a secret one.
+// Ours, then the user's. Errors of kafka_properties.h.
 absl::StatusOr<KafkaConf> MakeKafkaConf(const KafkaSourceOptions& options);
 
 // What this librdkafka cannot do of what `config` asks for; empty: nothing

@@ -7,83 +7,59 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <map>
+
+#include "ingest/kafka_properties.h"
 
 namespace klaxon {
 namespace {
 
-using Conf = std::unique_ptr<rd_kafka_conf_t, decltype(&rd_kafka_conf_destroy)>;
-using Property = std::pair<std::string_view, std::string_view>;
-
 constexpr std::array kDefaults = {
-    Property{"client.id", "klaxon"},
-    Property{"compression.codec", "lz4"},
+    KafkaProperty{"client.id", "klaxon"},
+    KafkaProperty{"compression.codec", "lz4"},
     // A delivery waits for its last record anyway.
-    Property{"linger.ms", "5"},
+    KafkaProperty{"linger.ms", "5"},
     // As Java's clients: who joins by key finds the same partition.
-    Property{"partitioner", "murmur2_random"},
+    KafkaProperty{"partitioner", "murmur2_random"},
     // The topic's limit counts compressed bytes, this one uncompressed ones.
-    Property{"message.max.bytes", "10485760"},
-    Property{"reconnect.backoff.max.ms", "2000"},
+    KafkaProperty{"message.max.bytes", "10485760"},
+    KafkaProperty{"reconnect.backoff.max.ms", "2000"},
 };
 
 constexpr std::array kOurs = {
-    Property{"enable.idempotence", "true"},
-    Property{"acks", "all"},
+    KafkaProperty{"enable.idempotence", "true"},
+    KafkaProperty{"acks", "all"},
     // Never by itself: a record given up while a later one goes through would
     // turn the order round. The sink gives up all of them at once.
-    Property{"message.timeout.ms", "0"},
+    KafkaProperty{"message.timeout.ms", "0"},
 };
 
-struct Refused {
-  std::string_view name;
-  std::string_view reason;
-};
 constexpr std::array kRefused = {
-    Refused{"bootstrap.servers", "use `brokers`"},
-    Refused{"metadata.broker.list", "use `brokers`"},
-    Refused{"enable.idempotence", "an alert must not be written twice"},
-    Refused{"acks",
-            "an alert counts as delivered only when all replicas in "
-            "sync have it"},
-    Refused{"request.required.acks",
-            "an alert counts as delivered only when "
-            "all replicas in sync have it"},
-    Refused{"message.timeout.ms", "Klaxon tries for ever"},
-    Refused{"delivery.timeout.ms", "Klaxon tries for ever"},
-    Refused{"transactional.id", "the sink uses no transactions"},
+    KafkaRefusedProperty{"bootstrap.servers", "use `brokers`"},
+    KafkaRefusedProperty{"metadata.broker.list", "use `brokers`"},
+    KafkaRefusedProperty{"enable.idempotence",
+                         "an alert must not be written twice"},
+    KafkaRefusedProperty{
+        "acks",
+        "an alert counts as delivered only when all replicas in "
+        "sync have it"},
+    KafkaRefusedProperty{"request.required.acks",
+                         "an alert counts as delivered only when "
+                         "all replicas in sync have it"},
+    KafkaRefusedProperty{"message.timeout.ms", "Klaxon tries for ever"},
+    KafkaRefusedProperty{"delivery.timeout.ms", "Klaxon tries for ever"},
+    KafkaRefusedProperty{"transactional.id", "the sink uses no transactions"},
 };
 
-absl::Status Set(rd_kafka_conf_t* conf, const std::string& name,
-                 const std::string& value) {
-  char error[512];
-  if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), error,
-                        sizeof(error)) == RD_KAFKA_CONF_OK) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(fmt::format(
-      "config.{}: {} (librdkafka {})", name, error, rd_kafka_version_str()));
-}
-
-absl::StatusOr<Conf> MakeConf(const KafkaSinkOptions& options) {
-  std::map<std::string, std::string> all;
+absl::StatusOr<KafkaConf> MakeConf(const KafkaSinkOptions& options) {
+  const KafkaProperties config(options.config.begin(), options.config.end());
+  absl::Status allowed = CheckKafkaProperties(config, kRefused);
+  if (!allowed.ok()) return allowed;
+  KafkaProperties all;
   for (const auto& [name, value] : kDefaults) all.emplace(name, value);
   for (const auto& [name, value] : kOurs) all.emplace(name, value);
-  for (const auto& [name, value] : options.config) {
-    for (const Refused& refused : kRefused) {
-      if (refused.name != name) continue;
-      return absl::InvalidArgumentError(
-          fmt::format("config.{} cannot be set: {}", name, refused.reason));
-    }
-    all[name] = value;
-  }
+  for (const auto& [name, value] : config) all[name] = value;
   all["bootstrap.servers"] = options.brokers;
-  Conf conf(rd_kafka_conf_new(), rd_kafka_conf_destroy);
-  for (const auto& [name, value] : all) {
-    absl::Status status = Set(conf.get(), name, value);
-    if (!status.ok()) return status;
-  }
-  return conf;
+  return MakeKafkaConf(all);
 }
 
 bool IsRefusal(rd_kafka_resp_err_t code) {
@@ -149,7 +125,7 @@ class KafkaSink : public Sink {
 
 absl::Status KafkaSink::Open() {
   if (handle_ != nullptr) return absl::OkStatus();
-  absl::StatusOr<Conf> conf = MakeConf(options_);
+  absl::StatusOr<KafkaConf> conf = MakeConf(options_);
   if (!conf.ok()) return conf.status();
   rd_kafka_conf_set_opaque(conf->get(), this);
   rd_kafka_conf_set_dr_msg_cb(conf->get(), OnDelivery);
@@ -290,7 +266,7 @@ absl::StatusOr<std::unique_ptr<Sink>> MakeKafkaSink(KafkaSinkOptions options) {
   if (options.brokers.empty() || options.topic.empty()) {
     return absl::InvalidArgumentError("brokers and topic are needed");
   }
-  absl::StatusOr<Conf> conf = MakeConf(options);
+  absl::StatusOr<KafkaConf> conf = MakeConf(options);
   if (!conf.ok()) return conf.status();
   return std::make_unique<KafkaSink>(std::move(options));
 }

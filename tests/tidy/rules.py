@@ -19,7 +19,7 @@ LAYERS = {
     'event': {'event'},
     'ingest': {'ingest', 'event'},
     'detectors': {'detectors', 'event'},
-    'sinks': {'sinks', 'detectors/alert.h', 'event'},
+    'sinks': {'sinks', 'detectors/alert.h', 'ingest/kafka_properties.h', 'event'},
     'pipeline': {'pipeline', 'ingest', 'detectors', 'sinks', 'event'},
     'app': {'app', 'pipeline', 'ingest', 'detectors', 'sinks', 'event'},
     'bench': {'bench', 'event', 'ingest', 'detectors', 'sinks', 'pipeline'},
