@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <set>
+#include <string_view>
 #include <utility>
 
 namespace klaxon {
@@ -40,13 +43,16 @@ bool LogChain::Take(const std::vector<LogMember>& members, size_t first,
 
 // Names, sizes and what was compressed meanwhile.
 void LogChain::RefreshNames(const std::vector<LogMember>& members) {
+  std::multimap<uint64_t, const LogMember*> by_inode;
+  for (const LogMember& member : members) {
+    by_inode.emplace(member.stat.id.inode, &member);
+  }
   for (ChainLink& link : links_) {
-    for (const LogMember& member : members) {
-      if (member.stat.id == link.member.stat.id) {
-        link.member = member;
-        break;
-      }
-    }
+    const auto [begin, end] = by_inode.equal_range(link.member.stat.id.inode);
+    const auto same = std::find_if(begin, end, [&](const auto& entry) {
+      return entry.second->stat.id == link.member.stat.id;
+    });
+    if (same != end) link.member = *same->second;
   }
 }
 
@@ -81,6 +87,30 @@ bool LogChain::IsEmpty(const ChainLink& link) {
   return stat.bytes == 0;
 }
 
+// Behind the youngest member from `first` on that is in a link; `first`: none.
+size_t LogChain::BehindKnown(const std::vector<LogMember>& members,
+                             size_t first) const {
+  std::set<uint64_t> inodes;
+  std::set<std::string_view> names;
+  for (const ChainLink& link : links_) {
+    inodes.insert(link.member.stat.id.inode);
+    if (!link.member.live &&
+        link.member.name.kind != LogName::Kind::kNumbered) {
+      names.insert(link.member.name.content);
+    }
+  }
+  const auto is_known = [&](const LogMember& member) {
+    return names.contains(member.name.content) ||
+           (inodes.contains(member.stat.id.inode) &&
+            std::any_of(links_.begin(), links_.end(), [&](const auto& link) {
+              return link.member.stat.id == member.stat.id;
+            }));
+  };
+  size_t behind = members.size();
+  while (behind > first && !is_known(members[behind - 1])) --behind;
+  return behind;
+}
+
 // Where the members begin that are younger than the last link. `lost`: it is
 // not among them, and nobody knows what was between.
 size_t LogChain::PlaceOfTail(const std::vector<LogMember>& members,
@@ -90,18 +120,7 @@ size_t LogChain::PlaceOfTail(const std::vector<LogMember>& members,
     if (members[i - 1].stat.id == links_.back().member.stat.id) return i;
   }
   // Behind all that is known.
-  size_t first = FirstUnread(members, state);
-  for (size_t i = members.size(); i > first; --i) {
-    const LogMember& member = members[i - 1];
-    const bool known =
-        std::any_of(links_.begin(), links_.end(), [&](const ChainLink& link) {
-          return link.member.stat.id == member.stat.id ||
-                 (!link.member.live &&
-                  link.member.name.kind != LogName::Kind::kNumbered &&
-                  link.member.name.content == member.name.content);
-        });
-    if (known) first = i;
-  }
+  size_t first = BehindKnown(members, FirstUnread(members, state));
   // Those before the last one first: an empty one looks like any other, older
   // ones too. None but empty ones stand between the last that is not and it.
   for (ChainLink& link : links_) {
@@ -198,26 +217,33 @@ bool LogChain::superseded() {
 
 int LogChain::OpenFront() {
   constexpr int kTries = 4;
-  ChainLink& front = links_.front();
-  if (front.file.open()) return 0;
-  int fd = -ENOENT;
-  for (int i = 0; i < kTries && fd == -ENOENT; ++i) {
+  if (links_.front().file.open()) return 0;
+  // Most often it still has the name that it was listed by; to list thousands
+  // for each of them would take far longer than to read them.
+  if (OpenFrontByName() == 0) return 0;
+  int error = -ENOENT;
+  for (int i = 0; i < kTries && error == -ENOENT; ++i) {
     std::vector<LogMember> members;
     if (!family_.List(&members)) return -EAGAIN;
     FollowFront(members);
-    fd = files_->Open(front.member.path);
-    if (fd < 0) continue;
-    LogFile file(fd);
-    FileStat stat;
-    if (files_->StatOpen(fd, &stat) != 0 || stat.id != front.member.stat.id) {
-      fd = -ENOENT;  // Overtaken by a rotation, or gone.
-      continue;
-    }
-    front.member.stat = stat;
-    front.file = std::move(file);
-    return 0;
+    error = OpenFrontByName();
   }
-  return fd;
+  return error;
+}
+
+// 0 or -errno; -ENOENT: overtaken by a rotation, or gone.
+int LogChain::OpenFrontByName() {
+  ChainLink& front = links_.front();
+  const int fd = files_->Open(front.member.path);
+  if (fd < 0) return fd;
+  LogFile file(fd);
+  FileStat stat;
+  if (files_->StatOpen(fd, &stat) != 0 || stat.id != front.member.stat.id) {
+    return -ENOENT;
+  }
+  front.member.stat = stat;
+  front.file = std::move(file);
+  return 0;
 }
 
 // What the front is called now, perhaps after it was compressed.

@@ -144,6 +144,8 @@ class LogChain {
               const std::vector<LogMember>& members) const;
 
   void FollowFront(const std::vector<LogMember>& members);
+  int OpenFrontByName();
+  size_t BehindKnown(const std::vector<LogMember>& members, size_t first) const;
   void RefreshNames(const std::vector<LogMember>& members);
   bool IsAlias(const LogMember& member, const ChainLink& link);
   bool IsEmpty(const ChainLink& link);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <tuple>
 #include <utility>
 
@@ -26,21 +28,59 @@ bool Older(const LogMember& a, const LogMember& b) {
          std::tie(b.live, b.name.kind, b.name.order, b.path);
 }
 
+// Which of some members are the same file, or hold the same by their names.
+class TwinIndex {
+ public:
+  static constexpr size_t kNone = ~size_t{0};
+
+  // The first of those that were added.
+  size_t Find(const LogMember& member) const {
+    size_t found = kNone;
+    const auto id = ids_.find(IdOf(member));
+    if (id != ids_.end()) found = id->second;
+    const auto name = names_.find(member.name.content);
+    if (name != names_.end()) found = std::min(found, name->second);
+    return found;
+  }
+  void Add(const LogMember& member, size_t index) {
+    ids_.emplace(IdOf(member), index);
+    if (HasTwinName(member)) names_.emplace(member.name.content, index);
+  }
+  void Remove(const LogMember& member, size_t index) {
+    const auto id = ids_.find(IdOf(member));
+    if (id != ids_.end() && id->second == index) ids_.erase(id);
+    const auto name = names_.find(member.name.content);
+    if (name != names_.end() && name->second == index) names_.erase(name);
+  }
+
+ private:
+  using Id = std::tuple<uint64_t, uint64_t, int64_t>;
+  static Id IdOf(const LogMember& member) {
+    const FileId& id = member.stat.id;
+    return {id.inode, id.device, id.birth_ns};
+  }
+  static bool HasTwinName(const LogMember& member) {
+    return member.name.kind != LogName::Kind::kCurrent;
+  }
+
+  std::map<Id, size_t> ids_;
+  std::map<std::string, size_t, std::less<>> names_;
+};
+
 // Keeps one of those that hold the same.
 void DropTwinNames(std::vector<LogMember>* members) {
   std::vector<LogMember> kept;
+  TwinIndex index;
   for (LogMember& member : *members) {
-    const auto twin =
-        std::find_if(kept.begin(), kept.end(), [&](const LogMember& other) {
-          return other.stat.id == member.stat.id ||
-                 (other.name.kind != LogName::Kind::kCurrent &&
-                  other.name.content == member.name.content);
-        });
-    if (twin == kept.end()) {
+    const size_t twin = index.Find(member);
+    if (twin == TwinIndex::kNone) {
+      index.Add(member, kept.size());
       kept.push_back(std::move(member));
-    } else if (member.live || (twin->compressed && !member.compressed)) {
+    } else if (member.live || (kept[twin].compressed && !member.compressed)) {
       // Half a .gz stands beside the .log that it is being made of.
-      *twin = std::move(member);
+      index.Remove(kept[twin], twin);
+      index.Add(member, twin);
+      kept[twin] = std::move(member);
     }
   }
   *members = std::move(kept);

@@ -73,6 +73,30 @@ TEST_F(FollowRotation, ManyRotationsBetweenTwoPolls) {
   EXPECT_THAT(tailer.reasons(), IsEmpty());
 }
 
+// Listing thousands of files for each of them took far longer than reading
+// them, and a reader that was stopped for a while never caught up.
+TEST_F(FollowRotation, FilesThatWaitAreNotLookedForOneByOne) {
+  LogRotator rotator(Rotation());
+  std::string all = lines_.Some(5);
+  rotator.Write(all);
+  TestFiles files;
+  int listed = 0;
+  files.on_list = [&](std::vector<std::string>*) { ++listed; };
+  Tailer tailer(Follow(path_), &files);
+  tailer.Drain();
+  for (int i = 0; i < 300; ++i) {
+    rotator.Rotate();
+    const std::string lines = lines_.Some(5);
+    rotator.Write(lines);
+    all += lines;
+  }
+  listed = 0;
+  tailer.Drain();
+  EXPECT_EQ(tailer.bytes(), all);
+  EXPECT_THAT(tailer.reasons(), IsEmpty());
+  EXPECT_LE(listed, 10);
+}
+
 // An empty file looks like any other: which of two it is, those before it tell.
 TEST_F(FollowRotation, AnEmptyFileIsNotTakenForAnOlderOne) {
   const auto numbered = [&](int number) {
