@@ -278,6 +278,13 @@ absl::StatusOr<bool> Journal::DeleteRows(Query& select, Query& remove,
 // ----------------------------------------------------------------- errors
 
 absl::Status Journal::Die(absl::Status status) {
+  // Whoever hears of a want of room waits and tries again: here for ever.
+  if (absl::IsResourceExhausted(status)) {
+    status = absl::InternalError(
+        fmt::format("{}: a commit found no room, and none was left to undo it. "
+                    "Make room and start again",
+                    std::string(status.message())));
+  }
   status_ = WithAdvice(std::move(status));
   return status_;
 }

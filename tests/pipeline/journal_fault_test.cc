@@ -214,6 +214,14 @@ TEST_F(JournalFaultTest, TheDiskIsFullForAMoment) {
   EXPECT_GE(retried_, 100);
 }
 
+// Where there is no room for undoing the commit either, the store is dead, and
+// must not say that it is worth trying again: the daemon waited for ever.
+TEST_F(JournalFaultTest, TheDiskIsFullForAWhile) {
+  for (const int64_t times : {1, 2, 4, 8, 1'000'000}) {
+    EXPECT_GE(FailEverywhere(FaultDisk::kFull, times), 200);
+  }
+}
+
 TEST_F(JournalFaultTest, TheDiskStaysFullUntilItIsSeenTo) {
   EXPECT_GE(FailEverywhere(FaultDisk::kNoSpace, 1'000'000), 200);
 }

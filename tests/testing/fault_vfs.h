@@ -35,6 +35,7 @@ class FaultDisk {
     kNone,
     kEio,         // The operation fails and does nothing.
     kNoSpace,     // Writes fail for want of room (others: kEio).
+    kFull,        // The same, counting writes alone: all else goes well.
     kShortWrite,  // Half of the write is done, then EIO.
     kSyncFails,   // The next sync from there on fails, and was none.
     kDead,        // This and every later operation fails: the power is off.
@@ -130,7 +131,8 @@ class FaultDisk {
   }
 
   // Counts one operation; what shall become of it?
-  Kind Next() {
+  Kind Next(bool is_write = false) {
+    if (kind_ == kFull && !is_write) return kNone;
     ++count_;
     const bool now = kind_ != kNone && count_ >= fail_at_ &&
                      (kind_ == kDead || count_ < fail_at_ + times_);
@@ -145,8 +147,8 @@ class FaultDisk {
     FaultDisk& disk = *instance_;
     std::string_view bytes(static_cast<const char*>(data),
                            static_cast<size_t>(size));
-    const Kind kind = disk.Next();
-    if (kind == kNoSpace) return SQLITE_FULL;
+    const Kind kind = disk.Next(/*is_write=*/true);
+    if (kind == kNoSpace || kind == kFull) return SQLITE_FULL;
     if (kind == kShortWrite) bytes = bytes.substr(0, bytes.size() / 2);
     if (kind == kEio || kind == kDead) return SQLITE_IOERR_WRITE;
     if (kind == kSyncFails) ++disk.times_;  // Not yet at a sync.
