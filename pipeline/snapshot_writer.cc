@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +46,19 @@ bool ReadAll(int fd, char* out, size_t bytes, uint64_t offset) {
     offset += static_cast<uint64_t>(got);
   }
   return true;
+}
+
+// In the child. What it inherited it must not hold on to when the parent is
+// killed: the locks of the state directory and of the sinks' files, ports that
+// are listened on, connections. The next process could not start.
+void LetGoOfAllBut(int fd, pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);  // It was killed before we said so.
+  close(STDIN_FILENO);
+  close(STDOUT_FILENO);
+  const auto kept = static_cast<unsigned>(fd);
+  if (kept > STDERR_FILENO + 1) close_range(STDERR_FILENO + 1, kept - 1, 0);
+  close_range(kept + 1, ~0U, 0);
 }
 
 bool WriteParts(int fd, const SnapshotWriter::Save& save) {
@@ -95,13 +109,17 @@ absl::Status SnapshotWriter::Begin(uint64_t seq, uint64_t keep_from,
   seq_ = seq;
   keep_from_ = keep_from;
   HitFailpoint("snapshot.begin");
+  const pid_t self = getpid();
   child_ = fork();
   if (child_ < 0) {
     GiveUp();
     return absl::UnavailableError(
         fmt::format("no snapshot: cannot fork: {}", strerror(errno)));
   }
-  if (child_ == 0) _exit(WriteParts(fd_, save) ? 0 : 1);
+  if (child_ == 0) {
+    LetGoOfAllBut(fd_, self);
+    _exit(WriteParts(fd_, save) ? 0 : 1);
+  }
   phase_ = Phase::kChild;
   return absl::OkStatus();
 }

@@ -2,14 +2,18 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 namespace klaxon {
@@ -81,6 +85,30 @@ std::string OwnerOf(int fd) {
   return owner;
 }
 
+bool IsGone(const std::string& pid_text) {
+  pid_t pid = 0;
+  const char* const end = pid_text.data() + pid_text.size();
+  if (std::from_chars(pid_text.data(), end, pid).ec != std::errc() || pid < 1) {
+    return false;
+  }
+  return kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+// 0 or errno. An owner that was killed may have left a child that was about to
+// let go of the lock (SnapshotWriter): for that one it waits a moment.
+int TakeLock(int fd, int kind) {
+  constexpr int kTries = 500;
+  constexpr timespec kPause = {.tv_sec = 0, .tv_nsec = 10'000'000};
+  for (int i = 0;; ++i) {
+    if (flock(fd, kind | LOCK_NB) == 0) return 0;
+    const int error = errno;
+    if (error != EWOULDBLOCK || i == kTries || !IsGone(OwnerOf(fd))) {
+      return error;
+    }
+    nanosleep(&kPause, nullptr);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<StateDir> StateDir::Open(const std::string& path, Use use) {
@@ -109,8 +137,8 @@ absl::Status StateDir::Lock(Use use) {
     }
     return ErrorOf(errno, path, "cannot be opened");
   }
-  if (flock(lock_fd_, (own ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return ErrorOf(errno, path, "cannot be locked");
+  if (const int error = TakeLock(lock_fd_, own ? LOCK_EX : LOCK_SH)) {
+    if (error != EWOULDBLOCK) return ErrorOf(error, path, "cannot be locked");
     const std::string owner = OwnerOf(lock_fd_);
     return absl::UnavailableError(fmt::format(
         "{}: the state directory is in use by another process{}; stop it, or "

@@ -1,0 +1,170 @@
+// What a snapshot's child process holds on to, and for how long.
+#include "pipeline/snapshot_writer.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <new>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "pipeline/journal.h"
+#include "pipeline/state_dir.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace klaxon {
+namespace {
+
+// Seen by children, too.
+class SharedNumber {
+ public:
+  SharedNumber()
+      : memory_(mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0)),
+        number_(new(memory_) std::atomic<int>(0)) {}
+  ~SharedNumber() { munmap(memory_, sizeof(std::atomic<int>)); }
+  SharedNumber(const SharedNumber&) = delete;
+  SharedNumber& operator=(const SharedNumber&) = delete;
+
+  void Set(int number) { *number_ = number; }
+  // Until it is set; 0: it was not within a minute.
+  int Wait() const {
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (*number_ == 0 && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return *number_;
+  }
+
+ private:
+  void* memory_;
+  std::atomic<int>* number_;
+};
+
+class SnapshotWriterTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Journal> Open() {
+    absl::StatusOr<std::unique_ptr<Journal>> journal =
+        Journal::Open({.dir = dir_});
+    EXPECT_TRUE(journal.ok()) << journal.status();
+    return journal.ok() ? *std::move(journal) : nullptr;
+  }
+  // In the child: says who it is, and never comes to an end.
+  SnapshotWriter::Save Endless() {
+    return [this](const SnapshotWriter::PutPart&) {
+      child_.Set(getpid());
+      for (;;) pause();
+    };
+  }
+
+  TemporaryDirectory temporary_;
+  const std::string dir_ = temporary_.Sub("state");
+  SharedNumber child_;
+};
+
+TEST_F(SnapshotWriterTest, TheChildHoldsNoLock) {
+  auto journal = Open();
+  ASSERT_NE(journal, nullptr);
+  SnapshotWriter writer;
+  ASSERT_TRUE(writer.Begin(0, 1, dir_, Endless()).ok());
+  ASSERT_NE(child_.Wait(), 0);
+  journal.reset();
+  EXPECT_NE(Open(), nullptr);
+}
+
+TEST_F(SnapshotWriterTest, TheChildKeepsNoPipeOpen) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_NONBLOCK), 0);
+  SnapshotWriter writer;
+  ASSERT_NE(Open(), nullptr);  // Makes the directory.
+  ASSERT_TRUE(writer.Begin(0, 1, dir_, Endless()).ok());
+  ASSERT_NE(child_.Wait(), 0);
+  close(ends[1]);
+  char byte = 0;
+  EXPECT_EQ(read(ends[0], &byte, 1), 0);  // Else it would have to wait.
+  close(ends[0]);
+}
+
+// As waitpid; 0: it did not end within a minute, and was killed.
+pid_t WaitFor(pid_t process, int* status) {
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (std::chrono::steady_clock::now() < deadline) {
+    const pid_t ended = waitpid(process, status, WNOHANG);
+    if (ended != 0) return ended;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  kill(process, SIGKILL);
+  waitpid(process, status, 0);
+  return 0;
+}
+
+TEST_F(SnapshotWriterTest, TheChildDiesWithItsParent) {
+  // Orphans become ours, so that we see how they end.
+  ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  ASSERT_NE(Open(), nullptr);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    SnapshotWriter writer;
+    if (!writer.Begin(0, 1, dir_, Endless()).ok()) _exit(1);
+    child_.Wait();
+    kill(getpid(), SIGKILL);
+  }
+  const pid_t child = child_.Wait();
+  ASSERT_NE(child, 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(parent, &status, 0), parent);
+  ASSERT_EQ(WaitFor(child, &status), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+bool HasOpen(pid_t process, const std::string& path) {
+  const std::string fds = "/proc/" + std::to_string(process) + "/fd";
+  for (const auto& entry : std::filesystem::directory_iterator(fds)) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone) == path) return true;
+  }
+  return false;
+}
+
+// Killed between its birth and its first instruction, so to speak.
+TEST_F(SnapshotWriterTest, ALockThatAnOrphanIsAboutToDropIsWaitedFor) {
+  ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  const pid_t self = getpid();
+  const pid_t owner = fork();
+  if (owner == 0) {
+    const auto dir = StateDir::Open(dir_, StateDir::Use::kOwn);
+    if (dir.ok() && fork() == 0) {
+      child_.Set(getpid());
+      // Until somebody wants it.
+      while (!HasOpen(self, dir->path() + "/klaxon.lock")) sched_yield();
+      _exit(0);
+    }
+    child_.Wait();
+    _exit(0);  // Its lock lives on in the child.
+  }
+  const pid_t orphan = child_.Wait();
+  ASSERT_NE(orphan, 0);
+  ASSERT_EQ(waitpid(owner, nullptr, 0), owner);
+  const auto dir = StateDir::Open(dir_, StateDir::Use::kOwn);
+  EXPECT_TRUE(dir.ok()) << dir.status();
+  kill(orphan, SIGKILL);
+  waitpid(orphan, nullptr, 0);
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+}  // namespace
+}  // namespace klaxon
