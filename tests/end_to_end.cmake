@@ -58,6 +58,27 @@ add_test(NAME kill COMMAND ${Python3_EXECUTABLE} -B
   "$<$<BOOL:${KLAXON_FAILPOINTS}>:--failpoints>" COMMAND_EXPAND_LISTS)
 set_tests_properties(kill PROPERTIES TIMEOUT 600 RUN_SERIAL TRUE)
 
+# The same daemon under what else goes wrong in the field, in short forms; each
+# prints its seed, and its flags give the long one.
+function(klaxon_proof NAME SCRIPT)
+  add_test(NAME kill.${NAME} COMMAND ${Python3_EXECUTABLE} -B
+    ${CMAKE_CURRENT_SOURCE_DIR}/kill/${SCRIPT}.py ${ARGN})
+  set_tests_properties(kill.${NAME} PROPERTIES TIMEOUT 300
+    ENVIRONMENT "KLAXON_BINARY=$<TARGET_FILE:klaxon>;KLAXON_SOURCE_DIR=${CMAKE_SOURCE_DIR};KLAXON_FAULT_IO=$<TARGET_FILE:fault_io>;PYTHONDONTWRITEBYTECODE=1")
+endfunction()
+add_library(fault_io MODULE ${CMAKE_CURRENT_SOURCE_DIR}/kill/fault_io.cc)
+target_link_libraries(fault_io PRIVATE ${CMAKE_DL_LIBS})
+foreach(WHAT storm down compressor truncate)
+  klaxon_proof(${WHAT} rotation_storm ${WHAT})
+endforeach()
+klaxon_proof(damaged_state damaged_state)
+klaxon_proof(webhook webhook_receiver)
+klaxon_proof(same_events same_events)
+if(NOT KLAXON_SANITIZE)
+  # A sanitizer wants to be the first library of a process itself.
+  klaxon_proof(disk_faults disk_faults)
+endif()
+
 # A real Apache Kafka (tests/kafka/broker.sh), where there is Java and Maven.
 add_executable(kafka_tool ${CMAKE_CURRENT_SOURCE_DIR}/kafka/kafka_tool.cc)
 target_link_libraries(kafka_tool PRIVATE event PkgConfig::rdkafka)
