@@ -59,6 +59,23 @@ absl::StatusCode CodeOf(sqlite3* handle, int result, int system_errno) {
   }
 }
 
+// What a "disk I/O error" was, and what to do; SQLite does not say.
+std::string_view AdviceOf(int result) {
+  switch (result) {
+    case SQLITE_IOERR_FSYNC:
+    case SQLITE_IOERR_DIR_FSYNC:
+      return ": a sync failed. Look at the disk and at the kernel's log; the "
+             "next start goes on from what was synced before";
+    case SQLITE_IOERR_WRITE:
+    case SQLITE_IOERR_TRUNCATE:
+    case SQLITE_IOERR_DELETE:
+      return ": a write failed. Look at the disk and at the kernel's log; the "
+             "next start goes on from what was synced before";
+    default:
+      return "";
+  }
+}
+
 absl::Status ErrorOf(sqlite3* handle, int result, std::string_view path) {
   const int system_errno = handle != nullptr ? sqlite3_system_errno(handle) : 0;
   std::string message = fmt::format(
@@ -69,7 +86,9 @@ absl::Status ErrorOf(sqlite3* handle, int result, std::string_view path) {
     message += fmt::format(", {}", std::strerror(system_errno));
   }
   message += ")";
-  return absl::Status(CodeOf(handle, result, system_errno), message);
+  const absl::StatusCode code = CodeOf(handle, result, system_errno);
+  if (code == absl::StatusCode::kInternal) message += AdviceOf(result);
+  return absl::Status(code, message);
 }
 
 }  // namespace

@@ -198,6 +198,25 @@ TEST_F(JournalFaultTest, AnySyncFails) {
   EXPECT_EQ(retried_, 0);  // Never forgiven.
 }
 
+TEST_F(JournalFaultTest, SaysWhatFailedAndWhatComesNext) {
+  const struct {
+    FaultDisk::Kind kind;
+    const char* what;
+  } cases[] = {{FaultDisk::kSyncFails, "a sync failed"},
+               {FaultDisk::kEio, "a write failed"}};
+  for (const auto& [kind, what] : cases) {
+    Clear();
+    absl::StatusOr<std::unique_ptr<Journal>> journal = Open(options());
+    ASSERT_TRUE(journal.ok()) << journal.status();
+    disk_.FailAt(1, kind);
+    const absl::Status status =
+        (*journal)->Append(std::vector<std::string>{"x"});
+    EXPECT_THAT(std::string(status.message()),
+                ::testing::AllOf(::testing::HasSubstr(what),
+                                 ::testing::HasSubstr("next start")));
+  }
+}
+
 TEST_F(JournalFaultTest, AnySyncFailsAndThenThePower) {
   EXPECT_GE(FailEverywhere(FaultDisk::kSyncFails, 1, Power::kFails), 200);
 }
