@@ -23,8 +23,10 @@ from live_bed import LiveBed, compare, revisions, seeded
 
 KINDS = ("eio", "space", "sync", "readonly", "short", "kill")
 # Operations of a run, roughly: a fault behind the last one does nothing.
-OPERATIONS = {"state": 130, "alerts": 5}
-SYNCS = {"state": 36, "alerts": 2}
+OPERATIONS = {"state": 130, "alerts": 5, "quarantine": 4}
+SYNCS = {"state": 36, "alerts": 2, "quarantine": 1}
+PATHS = {"state": "/state/", "alerts": "alerts.ndjson",
+         "quarantine": "quarantine"}
 
 
 class Faulty:
@@ -106,7 +108,7 @@ def first_start(folder, lines):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", type=int, default=12)
+    parser.add_argument("--points", type=int, default=9)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--kind", choices=KINDS, default=None)
     parser.add_argument("--verbose", action="store_true")
@@ -115,6 +117,9 @@ def main():
     rng = seeded(options.seed)
     folder = tempfile.mkdtemp(prefix="klaxon-faults-")
     lines = sample()
+    # Some of the later ones cannot be read: they are quarantined.
+    lines[-200:] = [part for line in lines[-200:]
+                    for part in (line, b"\x00no event\n")]
     half = Damaged(os.path.join(folder, "half"), lines)
     beds = [first_start(os.path.join(folder, "first"), lines),
             Faulty(half, half.restore)]
@@ -122,13 +127,12 @@ def main():
     results = collections.Counter()
     for number in range(options.points):
         kind = options.kind or KINDS[number % len(KINDS)]
-        place = "alerts" if rng.random() < 0.2 else "state"
-        if place == "alerts" and kind == "readonly":
+        place = rng.choice(("state",) * 8 + ("alerts", "quarantine"))
+        if kind == "readonly":
             place = "state"
         last = (SYNCS if kind == "sync" else OPERATIONS)[place]
-        name = "alerts.ndjson" if place == "alerts" else "/state/"
         times = rng.choice((1, 1, 2, 8)) if place == "state" else 1
-        fault = f"{kind}:{rng.randint(1, last)}:{times}:{name}"
+        fault = f"{kind}:{rng.randint(1, last)}:{times}:{PATHS[place]}"
         which = rng.randrange(2)
         result = beds[which].play(fault, kind, wholes[which])
         if options.verbose:
