@@ -68,6 +68,9 @@ struct LaneState {
   // this token had been handed on (empty: at what the last run left). A steady
   // sender always has something under way, so "where it stands now" would
   // never move again.
+  // Such tokens are decimal numbers that grow within a lane; one hold never
+  // names an earlier batch than a hold before it did, nor than what had been
+  // handed on before a look at the lanes that found none.
   std::string hold_after;
   // Behind by so much, as far as it is known.
   uint64_t lag_bytes = 0;

@@ -190,9 +190,10 @@ void WebhookInbox::Receive(HttpRequest&& request, HttpResponder responder) {
       const bool repeated = accepted_.contains(key);
       const bool full = IsFull(bytes, now);
       if (!repeated && !full && !closed_) {
-        TakeEarlierTries(receiving.path, request.body, bytes, 0);
-        Enqueue(receiving, std::move(key), digest, std::move(request.body),
-                std::move(responder));
+        const uint64_t hold_after = TakeEarlierTries(
+            receiving.path, request.body, bytes, receiving.hold_after);
+        Enqueue(receiving, hold_after, std::move(key), digest,
+                std::move(request.body), std::move(responder));
         return;
       }
       if (repeated) {
@@ -218,9 +219,9 @@ bool WebhookInbox::IsFull(uint64_t bytes, absl::Time now) const {
          pace_.TimeFor(waiting_cost_) > options_.wait_max;
 }
 
-void WebhookInbox::Enqueue(const Receiving& receiving, std::string key,
-                           std::string digest, std::string body,
-                           HttpResponder responder) {
+void WebhookInbox::Enqueue(const Receiving& receiving, uint64_t hold_after,
+                           std::string key, std::string digest,
+                           std::string body, HttpResponder responder) {
   auto item = std::make_unique<Item>();
   item->token = ++tokens_;
   item->lane = receiving.lane;
@@ -230,6 +231,7 @@ void WebhookInbox::Enqueue(const Receiving& receiving, std::string key,
   item->body = std::move(body);
   item->responders.push_back(std::move(responder));
   Lane& lane = lanes_.find(receiving.lane)->second;
+  if (hold_after < lane.newest_token) item->hold_after = hold_after;
   lane.newest_token = item->token;
   ++lane.waiting_bodies;
   lane.waiting_bytes += item->bytes;
@@ -461,6 +463,9 @@ std::vector<LaneState> WebhookInbox::Lanes() const {
   }
   for (const Failed& failed : failed_) {
     if (now < failed.expires) hold(failed.lane, failed.hold_after);
+  }
+  for (const auto& item : queue_) {
+    if (item->hold_after) hold(item->lane, *item->hold_after);
   }
   std::vector<LaneState> states;
   states.reserve(lanes_.size());

@@ -65,6 +65,9 @@ class WebhookInbox {
     uint64_t bytes = 0;  // Of the body, also when it was handed on.
     std::vector<HttpResponder> responders;  // The first copy's, and repeats'.
     std::vector<Gap> gaps;
+    // Newer ones of its lane came before it: until it is read, event time
+    // stands where it did while it was waited for.
+    std::optional<uint64_t> hold_after;
   };
   struct Lane {
     std::string cluster;
@@ -108,8 +111,9 @@ class WebhookInbox {
                             uint64_t hold_after);
   // Whether one more body of so many bytes has to be refused.
   bool IsFull(uint64_t bytes, absl::Time now) const;
-  void Enqueue(const Receiving& receiving, std::string key, std::string digest,
-               std::string body, HttpResponder responder);
+  // `hold_after`: where the lane stood when this body was first begun.
+  void Enqueue(const Receiving& receiving, uint64_t hold_after, std::string key,
+               std::string digest, std::string body, HttpResponder responder);
   void ExpireFailed(absl::Time now);
   void ReportNotResent(const Failed& failed);
   void Remember(std::string key, absl::Time now);

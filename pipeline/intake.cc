@@ -1,6 +1,8 @@
 #include "pipeline/intake.h"
 
 #include <algorithm>
+#include <iterator>
+#include <string_view>
 #include <utility>
 
 namespace klaxon {
@@ -12,6 +14,14 @@ EventTime EventTimeOf(absl::Time time) { return absl::ToUnixNanos(time); }
 constexpr absl::Duration kLookInterval = absl::Milliseconds(200);
 // See LaneState::failing.
 constexpr absl::Duration kFailingMax = absl::Minutes(1);
+// Of Lane::stood; beyond it every second one goes, and a hold that names such a
+// one stands a little earlier.
+constexpr size_t kStoodMax = 1024;
+
+// Tokens that a hold names are numbers, in decimal.
+bool IsLaterToken(std::string_view a, std::string_view b) {
+  return a.size() != b.size() ? a.size() > b.size() : a > b;
+}
 
 }  // namespace
 
@@ -207,9 +217,21 @@ bool Intake::TakeBatch() {
                             &unreadable});
   }
   record.newest = lane.newest;
+  Remember(batch_.resume, &lane);
   const bool whole = observer_->full() || !record.digest.empty() ||
                      now - merging_->since >= options_.merge;
   return !whole || Flush();
+}
+
+void Intake::Remember(const std::string& token, Lane* lane) {
+  auto& stood = lane->stood;
+  stood.emplace_back(token, lane->newest);
+  if (stood.size() <= kStoodMax) return;
+  size_t kept = 0;
+  for (size_t at = 0; at < stood.size(); at += 2) {
+    stood[kept++] = std::move(stood[at]);
+  }
+  stood.resize(kept);
 }
 
 void Intake::Observe(const EventView& event, Lane* lane) {
@@ -263,13 +285,7 @@ bool Intake::CheckLanes() {
     // A lane of an earlier run may be remembered as idle, but what it got
     // since then was not read yet.
     if (!known && !Tell(LaneIdleRecord{state.name, false})) return false;
-    if (state.hold != lane.hold) {
-      lane.hold = state.hold;
-      if (!Tell(LaneHoldRecord{state.name, state.hold, lane.newest,
-                               EventTimeOf(now)})) {
-        return false;
-      }
-    }
+    if (!TellHold(state, &lane, now)) return false;
     lane.ended = state.ended;
     // Silence counts from then: after an outage much may be under way.
     if (state.caught_up && !lane.caught_up) lane.active = now;
@@ -287,6 +303,31 @@ bool Intake::CheckLanes() {
   std::lock_guard lock(mutex_);
   seen_lanes_ = std::move(states);
   return true;
+}
+
+// Event time stands where the lane stood after the batch that the hold names;
+// what was read since then moves nothing.
+bool Intake::TellHold(const LaneState& state, Lane* lane, absl::Time now) {
+  auto& stood = lane->stood;
+  auto from = stood.end();
+  if (state.hold) {
+    while (from != stood.begin() &&
+           IsLaterToken(std::prev(from)->first, state.hold_after)) {
+      --from;
+    }
+  }
+  EventTime at = lane->newest;
+  if (state.hold) {
+    at = from == stood.begin() ? kNoTime : std::prev(from)->second;
+  }
+  // No later hold names an earlier batch: the source knows what it was given.
+  if (from != stood.begin()) stood.erase(stood.begin(), std::prev(from));
+  if (state.hold == lane->hold && (!state.hold || at == lane->hold_at)) {
+    return true;
+  }
+  lane->hold = state.hold;
+  lane->hold_at = at;
+  return Tell(LaneHoldRecord{state.name, state.hold, at, EventTimeOf(now)});
 }
 
 // A lane that was silent is not: neither may its siblings be.

@@ -9,12 +9,14 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -85,8 +87,12 @@ class Intake {
     absl::Time active;  // Its last batch, or when it had caught up anew.
     absl::Time failing_since = absl::InfiniteFuture();
     EventTime newest = kNoTime;
+    // What was newest after each batch, by its token, as far back as a hold
+    // may name it.
+    std::deque<std::pair<std::string, EventTime>> stood;
     bool idle = false;
     bool hold = false;
+    EventTime hold_at = kNoTime;  // As it was told.
     bool caught_up = false;
     bool ended = false;
   };
@@ -99,7 +105,9 @@ class Intake {
   bool TakeBatch();
   void Observe(const EventView& event, Lane* lane);
   bool Flush();
+  static void Remember(const std::string& token, Lane* lane);
   bool CheckLanes();
+  bool TellHold(const LaneState& state, Lane* lane, absl::Time now);
   bool WakeLanes();
   bool EndLanes();
   bool Tell(JournalRecord record);

@@ -270,6 +270,10 @@ TEST_F(WebhookInboxTest, FullQueueIs429AndHoldsUntilTheBodyComesAgain) {
   EXPECT_TRUE(Lane().hold);
   EXPECT_EQ(Lane().hold_after, "1");
   EXPECT_EQ(*Post(other), 0);
+  ASSERT_TRUE(Read());
+  EXPECT_EQ(Lane().hold_after, "1");  // It is there, but was not read.
+  ASSERT_TRUE(Read());
+  EXPECT_EQ(Body(), other);
   EXPECT_FALSE(Lane().hold);
   EXPECT_EQ(inbox_->counters().refused_full, 2u);
 }
@@ -324,8 +328,12 @@ TEST_F(WebhookInboxTest, RequestInFlightHoldsWhereItBegan) {
   EXPECT_TRUE(Lane().hold);
   EXPECT_EQ(Lane().hold_after, "1");
   Finish(std::move(slow), EventListOf("c"));
+  EXPECT_EQ(Lane().hold_after, "1");  // Until it is read.
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Read());
   EXPECT_EQ(Lane().hold_after, "2");  // It moves on with the oldest.
   Finish(std::move(newer), EventListOf("d"));
+  EXPECT_EQ(Lane().hold_after, "2");
+  ASSERT_TRUE(Read());
   EXPECT_FALSE(Lane().hold);
 }
 
@@ -342,9 +350,9 @@ TEST_F(WebhookInboxTest, BodyThatBrokeOffHoldsUntilItComesWhole) {
   Post(other);
   EXPECT_TRUE(Lane().hold);
   EXPECT_EQ(*Post(body), 0);
-  EXPECT_FALSE(Lane().hold);
   now_ += absl::Minutes(5);
   while (Read()) EXPECT_TRUE(batch_.gaps.empty());
+  EXPECT_FALSE(Lane().hold);
 }
 
 TEST_F(WebhookInboxTest, WhatDoesNotComeAgainIsAGapWithItsExtent) {

@@ -89,6 +89,37 @@ std::vector<std::string> Told(std::vector<ScriptedSource::Step> steps,
   return told;
 }
 
+// "hold at N" and "over", as they were told between the batches: N is the
+// number of the batch whose event time it is.
+std::vector<std::string> Holds(std::vector<ScriptedSource::Step> steps,
+                               const absl::Time* now) {
+  ScriptedSource source(std::move(steps));
+  PendingQueue queue(1 << 20);
+  IntakeOptions options;
+  options.clock = [now] { return *now; };
+  options.merge = absl::ZeroDuration();
+  Intake intake(options, &source, &queue);
+  intake.Begin();
+  EXPECT_TRUE(intake.Run({}, std::make_shared<const EngineConfig>()).ok());
+  std::vector<std::string> told;
+  EventTime first = kNoTime;
+  for (const PendingRecord& pending : queue.Take()) {
+    if (pending.source_ended) continue;
+    if (const auto* batch = std::get_if<BatchRecord>(&pending.record)) {
+      if (first == kNoTime) first = batch->newest;
+      told.push_back("batch");
+    } else if (const auto* hold =
+                   std::get_if<LaneHoldRecord>(&pending.record)) {
+      told.push_back(
+          !hold->hold ? "over"
+          : hold->at == kNoTime
+              ? "hold at none"
+              : "hold at " + std::to_string((hold->at - first) / kSecond + 1));
+    }
+  }
+  return told;
+}
+
 LaneState State(std::string name, bool caught_up = false) {
   LaneState state;
   state.name = std::move(name);
@@ -101,6 +132,38 @@ TEST(Intake, AllLanesAreKnownBeforeTheFirstOfThemSaysAnything) {
   EXPECT_THAT(Told({{"b", {State("a"), State("b"), State("c")}, {}}}, &now),
               ElementsAre("busy a", "busy b", "busy c", "batch b", "idle a",
                           "idle b", "idle c"));
+}
+
+LaneState HeldAfter(std::string token) {
+  LaneState state = State("a");
+  state.hold = true;
+  state.hold_after = std::move(token);
+  return state;
+}
+
+// A sender that has always something under way: where event time stands still
+// moves on with the oldest of it, and is not where the lane is by now.
+TEST(Intake, HoldStandsAtTheBatchItNamesAndMovesOn) {
+  absl::Time now = absl::FromUnixSeconds(1767400000);
+  const auto tick = [&now] { now += absl::Milliseconds(300); };
+  EXPECT_THAT(Holds({{"a", {State("a")}, tick},
+                     {"a", {HeldAfter("1")}, tick},
+                     {"a", {HeldAfter("1")}, tick},
+                     {"a", {HeldAfter("3")}, tick},
+                     {"a", {State("a")}, tick}},
+                    &now),
+              ElementsAre("batch", "batch", "hold at 1", "batch", "batch",
+                          "hold at 3", "batch", "over"));
+}
+
+TEST(Intake, HoldAtWhatTheLastRunLeftStandsThere) {
+  absl::Time now = absl::FromUnixSeconds(1767400000);
+  const auto tick = [&now] { now += absl::Milliseconds(300); };
+  EXPECT_THAT(Holds({{"a", {HeldAfter("")}, tick},
+                     {"a", {HeldAfter("")}, tick},
+                     {"a", {State("a")}, tick}},
+                    &now),
+              ElementsAre("hold at none", "batch", "batch", "batch", "over"));
 }
 
 TEST(Intake, SilentLaneBecomesIdleWhileAnotherIsNeverSilent) {
