@@ -59,6 +59,12 @@ struct SinkConfig {
 };
 
 // What a daemon reads.
+// Whose certificate may send to a webhook, and for which cluster.
+struct ClientConfig {
+  std::string common_name;
+  std::string cluster;  // Empty: whatever the path says.
+};
+
 struct SourceConfig {
   enum class Type { kFile, kKafka, kWebhook };
   Type type = Type::kFile;
@@ -79,6 +85,8 @@ struct SourceConfig {
   std::string client_ca;
   Secret bearer_token;
   bool insecure = false;
+  std::vector<ClientConfig> clients;  // Empty: any that client_ca knows.
+  Nanos resend_wait = 90 * kSecond;
 };
 
 // Of the daemon alone.

@@ -46,6 +46,48 @@ void ReadBearerToken(const ConfigNode& node, const ConfigTarget& target) {
 void ReadInsecure(const ConfigNode& node, const ConfigTarget& target) {
   ReadBool(node, target.problems, &target.source->insecure);
 }
+void ReadResendWait(const ConfigNode& node, const ConfigTarget& target) {
+  ReadDuration(node, kSecond, kHour, target.problems,
+               &target.source->resend_wait);
+}
+
+template <auto kMember>
+void ReadClientText(const ConfigNode& node, const ConfigTarget& target) {
+  ReadText(node, target.problems, &(target.source->clients.back().*kMember));
+}
+constexpr ConfigKey kClientKeys[] = {
+    {"common_name",
+     "text, required",
+     "",
+     "of the certificate's subject, exactly",
+     ReadClientText<&ClientConfig::common_name>,
+     {}},
+    {"cluster",
+     "text",
+     "",
+     "may send for this one alone; empty: for any",
+     ReadClientText<&ClientConfig::cluster>,
+     {}},
+};
+void ReadClients(const ConfigNode& node, const ConfigTarget& target) {
+  target.source->clients.clear();
+  if (node.kind == ConfigNode::Kind::kNull) return;
+  if (node.kind != ConfigNode::Kind::kList) {
+    target.problems->Error(
+        node.place, fmt::format("{} must be a list; write e.g. [{{common_name: "
+                                "apiserver-prod, cluster: prod}}]",
+                                node.path));
+    return;
+  }
+  for (const ConfigNode& item : node.items) {
+    target.source->clients.emplace_back();
+    ReadMapping(item, kClientKeys, target);
+    if (target.source->clients.back().common_name.empty()) {
+      target.problems->Error(item.place,
+                             fmt::format("{} has no common_name", item.path));
+    }
+  }
+}
 
 constexpr ConfigKey kTlsKeys[] = {
     {"cert",
@@ -97,6 +139,11 @@ void CheckSource(const ConfigNode& node, const SourceConfig& source,
   need(!source.listen.empty(), "listen; write e.g. listen: \"0.0.0.0:9443\"");
   if (source.cert.empty() != source.key.empty()) {
     problems->Error(node.place, "tls: cert and key belong together; give both");
+  }
+  if (!source.clients.empty() && source.client_ca.empty()) {
+    problems->Error(node.place,
+                    "clients are known by their certificates; give "
+                    "tls: client_ca too");
   }
   const absl::StatusOr<ListenAddress> address =
       ParseListenAddress(source.listen);
@@ -295,6 +342,12 @@ std::span<const ConfigKey> WebhookSourceKeys() {
        {}},
       {"tls", "mapping", "{}", "certificate, key, client authorities", ReadTls,
        kTlsKeys},
+      {"clients",
+       "list of {common_name: …, cluster: …}",
+       "[]",
+       "whose certificates may send; empty: all of client_ca",
+       ReadClients,
+       {}},
       {"bearer_token",
        "{file: …} or {env: …}",
        "",
@@ -306,6 +359,12 @@ std::span<const ConfigKey> WebhookSourceKeys() {
        "false",
        "listen beyond loopback without knowing the clients",
        ReadInsecure,
+       {}},
+      {"resend_wait",
+       "duration, 1s to 1h",
+       "90s",
+       "a batch that failed is waited for so long, after a restart half of it",
+       ReadResendWait,
        {}},
   };
   return kKeys;

@@ -136,12 +136,22 @@ absl::StatusOr<DaemonSource> DescribeWebhook(const SourceConfig& source,
   webhook.http.tls = {source.cert, source.key, source.client_ca};
   webhook.http.bearer_token = *token;
   webhook.http.insecure = source.insecure;
+  for (const ClientConfig& client : source.clients) {
+    webhook.clients.push_back({client.common_name, client.cluster});
+  }
+  webhook.resend_wait = absl::Nanoseconds(source.resend_wait);
+  // One pause of the sender, where resend_wait is nine times its first.
+  webhook.startup_hold = webhook.resend_wait / 2;
   webhook.clock = [] { return absl::Now(); };
   DaemonSource described;
   KeyWriter key = BeginKey(source, config);
   key.Add(source.listen).Add(source.cert).Add(source.key);
   key.Add(source.client_ca);
   key.Add(static_cast<uint64_t>(source.insecure));
+  key.Add(static_cast<uint64_t>(source.resend_wait));
+  for (const ClientConfig& client : source.clients) {
+    key.Add(client.common_name).Add(client.cluster);
+  }
   described.key = key.bytes();
   described.name = "webhook " + source.listen;
   described.label = "webhook:" + source.listen;

@@ -325,6 +325,17 @@ const BadCase kBadCases[] = {
     {"TwoSelections", "cluster: {path_regex: \"(a)\", json_field: b}\n",
      "both path_regex and json_field"},
     {"EmptyCluster", "cluster: \"\"\n", "cluster is empty"},
+    {"ClientsWithoutAuthority",
+     "sources:\n- webhook: {listen: \"127.0.0.1:1\", clients: [{common_name: "
+     "a}]}\n",
+     "give tls: client_ca too"},
+    {"ClientWithoutName",
+     "sources:\n- webhook: {listen: \"127.0.0.1:1\", clients: [{cluster: "
+     "a}]}\n",
+     "clients[0] has no common_name"},
+    {"ResendWait",
+     "sources:\n- webhook: {listen: \"127.0.0.1:1\", resend_wait: 10ms}\n",
+     "resend_wait"},
     {"PublicPath", "public_paths: [healthz]\n", "write \"/healthz\""}};
 
 INSTANTIATE_TEST_SUITE_P(Table, BadConfig, ::testing::ValuesIn(kBadCases),
@@ -351,6 +362,26 @@ sinks:
   const auto& headers = loaded.config.sinks[0].headers;
   EXPECT_FALSE(TextOf(headers[0].second).ok());
   EXPECT_EQ(*TextOf(headers[1].second), "plain");
+}
+
+TEST(Config, AWebhookKnowsItsClients) {
+  const Loaded loaded = Load(R"(
+sources:
+  - webhook:
+      listen: "0.0.0.0:9443"
+      tls: {cert: a.crt, key: a.key, client_ca: ca.crt}
+      clients:
+        - {common_name: apiserver-prod, cluster: prod}
+        - {common_name: any}
+      resend_wait: 3m
+)");
+  ASSERT_TRUE(loaded.ok) << loaded.errors[0];
+  const SourceConfig& source = loaded.config.sources[0];
+  ASSERT_EQ(source.clients.size(), 2u);
+  EXPECT_EQ(source.clients[0].common_name, "apiserver-prod");
+  EXPECT_EQ(source.clients[0].cluster, "prod");
+  EXPECT_EQ(source.clients[1].cluster, "");
+  EXPECT_EQ(source.resend_wait, 3 * kMinute);
 }
 
 TEST(Config, AnAliasBombIsRefusedQuickly) {
