@@ -15,6 +15,10 @@ constexpr size_t kFailedMax = 4096;
 constexpr size_t kCertificateDigits = 16;
 // An engine whose oldest batch became durable within this keeps up.
 constexpr absl::Duration kKeepsUp = absl::Milliseconds(100);
+// A lane of which no body comes whole holds event time for so many times
+// resend_wait at most: five tries that take 30 s each are as long. Who begins
+// one body after the other would else hold up the alerts of all for ever.
+constexpr int kHoldWaits = 3;
 constexpr std::string_view kLanePrefix = "webhook:";
 
 std::string Sha256(std::string_view bytes) {
@@ -92,7 +96,7 @@ void WebhookInbox::Open(std::span<const LaneResume> resume_from) {
     Lane& lane = lanes_[resume.lane];
     lane.newest_token = lane.startup_token = ParseToken(resume.resume);
     lane.startup_hold_until = now + options_.startup_hold;
-    lane.last_used = now;
+    lane.last_used = lane.held_since = now;
   }
 }
 
@@ -124,6 +128,7 @@ WebhookInbox::Lane* WebhookInbox::FindOrMakeLane(const std::string& name,
       return nullptr;
     }
     it = lanes_.try_emplace(name).first;
+    it->second.held_since = now;
   }
   it->second.cluster = target.cluster;
   it->second.last_used = now;
@@ -233,6 +238,7 @@ void WebhookInbox::Enqueue(const Receiving& receiving, uint64_t hold_after,
   Lane& lane = lanes_.find(receiving.lane)->second;
   if (hold_after < lane.newest_token) item->hold_after = hold_after;
   lane.newest_token = item->token;
+  lane.held_since = options_.clock();
   ++lane.waiting_bodies;
   lane.waiting_bytes += item->bytes;
   counters_.received_bytes += item->bytes;
@@ -476,9 +482,12 @@ std::vector<LaneState> WebhookInbox::Lanes() const {
     state.lag_records = lane.waiting_bodies;
     state.lag_bytes = lane.waiting_bytes;
     state.caught_up = lane.waiting_bodies == 0;
-    if (const auto it = holds.find(name); it != holds.end()) {
+    const auto held = holds.find(name);
+    if (held == holds.end()) {
+      lane.held_since = now;
+    } else if (now - lane.held_since < kHoldWaits * options_.resend_wait) {
       state.hold = true;
-      state.hold_after = TokenText(it->second);
+      state.hold_after = TokenText(held->second);
     }
   }
   return states;

@@ -78,6 +78,8 @@ class WebhookInbox {
     absl::Time last_used;
     absl::Time startup_hold_until = absl::InfinitePast();
     uint64_t startup_token = 0;
+    // Since then it holds event time, and no body came whole.
+    mutable absl::Time held_since;
   };
   struct Receiving {
     std::string lane;

@@ -330,8 +330,8 @@ const BadCase kBadCases[] = {
      "a}]}\n",
      "give tls: client_ca too"},
     {"ClientWithoutName",
-     "sources:\n- webhook: {listen: \"127.0.0.1:1\", clients: [{cluster: "
-     "a}]}\n",
+     "sources:\n- webhook: {listen: \"127.0.0.1:1\", tls: {cert: a, key: b, "
+     "client_ca: c}, clients: [{cluster: a}]}\n",
      "clients[0] has no common_name"},
     {"ResendWait",
      "sources:\n- webhook: {listen: \"127.0.0.1:1\", resend_wait: 10ms}\n",

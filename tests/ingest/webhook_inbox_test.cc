@@ -267,7 +267,6 @@ TEST_F(WebhookInboxTest, FullQueueIs429AndHoldsUntilTheBodyComesAgain) {
   CommitRead();
   const std::string third = EventListOf("third");
   Post(third);
-  EXPECT_TRUE(Lane().hold);
   EXPECT_EQ(Lane().hold_after, "1");
   EXPECT_EQ(*Post(other), 0);
   ASSERT_TRUE(Read());
@@ -353,6 +352,20 @@ TEST_F(WebhookInboxTest, BodyThatBrokeOffHoldsUntilItComesWhole) {
   now_ += absl::Minutes(5);
   while (Read()) EXPECT_TRUE(batch_.gaps.empty());
   EXPECT_FALSE(Lane().hold);
+}
+
+TEST_F(WebhookInboxTest, WhoNeverFinishesHoldsForABoundedTime) {
+  const auto drip = [&] {
+    PostAborted(EventListOf(std::to_string(ids_), 5), 100, 408);
+    now_ += absl::Seconds(20);
+    while (Read()) continue;
+    return Lane().hold;
+  };
+  Post(EventListOf("a"));
+  for (int i = 0; i < 13; ++i) EXPECT_TRUE(drip());
+  for (int i = 0; i < 13; ++i) EXPECT_FALSE(drip());
+  Post(EventListOf("c"));
+  EXPECT_TRUE(drip());
 }
 
 TEST_F(WebhookInboxTest, WhatDoesNotComeAgainIsAGapWithItsExtent) {
