@@ -79,6 +79,17 @@ if(NOT KLAXON_SANITIZE)
   klaxon_proof(disk_faults disk_faults)
 endif()
 
+# The webhook receiver (tests/webhook): killed while apiservers send to it, and
+# beside clients that it refuses. `kill_driver.py --kills 320` is the long form.
+add_test(NAME webhook.kill COMMAND ${Python3_EXECUTABLE} -B
+  ${CMAKE_CURRENT_SOURCE_DIR}/webhook/kill_driver.py --kills 16
+  "$<$<BOOL:${KLAXON_FAILPOINTS}>:--failpoints>" COMMAND_EXPAND_LISTS)
+add_test(NAME webhook.bad_clients COMMAND ${Python3_EXECUTABLE} -B
+  ${CMAKE_CURRENT_SOURCE_DIR}/webhook/bad_clients_test.py)
+set_tests_properties(webhook.kill webhook.bad_clients PROPERTIES
+  TIMEOUT 600 SKIP_RETURN_CODE 77 RUN_SERIAL TRUE
+  ENVIRONMENT "KLAXON_BINARY=$<TARGET_FILE:klaxon>;PYTHONDONTWRITEBYTECODE=1")
+
 # A real Apache Kafka (tests/kafka/broker.sh), where there is Java and Maven.
 add_executable(kafka_tool ${CMAKE_CURRENT_SOURCE_DIR}/kafka/kafka_tool.cc)
 target_link_libraries(kafka_tool PRIVATE event PkgConfig::rdkafka)
