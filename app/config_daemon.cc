@@ -80,11 +80,13 @@ void ReadClients(const ConfigNode& node, const ConfigTarget& target) {
     return;
   }
   for (const ConfigNode& item : node.items) {
+    const size_t number = target.source->clients.size();
     target.source->clients.emplace_back();
     ReadMapping(item, kClientKeys, target);
     if (target.source->clients.back().common_name.empty()) {
-      target.problems->Error(item.place,
-                             fmt::format("{} has no common_name", item.path));
+      target.problems->Error(
+          item.place,
+          fmt::format("{}[{}] has no common_name", node.path, number));
     }
   }
 }
