@@ -86,8 +86,11 @@ add_test(NAME webhook.kill COMMAND ${Python3_EXECUTABLE} -B
   "$<$<BOOL:${KLAXON_FAILPOINTS}>:--failpoints>" COMMAND_EXPAND_LISTS)
 add_test(NAME webhook.bad_clients COMMAND ${Python3_EXECUTABLE} -B
   ${CMAKE_CURRENT_SOURCE_DIR}/webhook/bad_clients_test.py)
-set_tests_properties(webhook.kill webhook.bad_clients PROPERTIES
-  TIMEOUT 600 SKIP_RETURN_CODE 77 RUN_SERIAL TRUE
+# Opt-in: a real kube-apiserver, see its head.
+add_test(NAME webhook.apiserver COMMAND ${Python3_EXECUTABLE} -B
+  ${CMAKE_CURRENT_SOURCE_DIR}/webhook/apiserver_test.py)
+set_tests_properties(webhook.kill webhook.bad_clients webhook.apiserver PROPERTIES
+  TIMEOUT 1800 SKIP_RETURN_CODE 77 RUN_SERIAL TRUE
   ENVIRONMENT "KLAXON_BINARY=$<TARGET_FILE:klaxon>;PYTHONDONTWRITEBYTECODE=1")
 
 # A real Apache Kafka (tests/kafka/broker.sh), where there is Java and Maven.
