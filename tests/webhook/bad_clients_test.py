@@ -297,7 +297,8 @@ class BadClients(unittest.TestCase):
         def drip(connection, sent, piece):
             connection.sendall(sent)
             try:
-                while True:
+                deadline = time.monotonic() + 60
+                while time.monotonic() < deadline:
                     connection.sendall(piece)
                     time.sleep(0.2)  # As slowly as the attack is.
             except OSError:

@@ -1,8 +1,9 @@
 """Audit events in batches as kube-apiserver's webhook sends them, any number.
 
 They are those of a recorded log, over and over, with stamps and audit IDs of
-their own, a little out of order, as they are written when they end. Each batch has a read of secrets by an anonymous client
-from an address of its own: one alert, which says whether it was judged.
+their own, a little out of order, as they are written when they end. Each batch
+has a read of secrets by an anonymous client from an address of its own: one
+alert, which says whether it was judged.
 """
 import datetime
 import json
