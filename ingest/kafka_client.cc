@@ -343,6 +343,11 @@ absl::Status KafkaClient::Add(const KafkaOffset& at) {
                   "assigning a partition");
 }
 
+absl::Status KafkaClient::Remove(const KafkaOffset& at) {
+  return StatusOf(rd_kafka_incremental_unassign(handle_, ListOf({at}).get()),
+                  "taking a partition back");
+}
+
 absl::Status KafkaClient::Move(const KafkaOffset& to) {
   const PartitionList list = ListOf({to});
   absl::Status status = StatusOf(

@@ -122,6 +122,7 @@ class KafkaClient {
   // All at once, replacing what was assigned.
   absl::Status Assign(const std::vector<KafkaOffset>& all);
   absl::Status Add(const KafkaOffset& at);
+  absl::Status Remove(const KafkaOffset& at);
   // Goes on from another offset. It is what gets a stopped partition going
   // again; a seek does not (2.0.2). What was fetched before never comes.
   absl::Status Move(const KafkaOffset& to);

@@ -67,6 +67,7 @@ KafkaPartition::~KafkaPartition() { Detach(); }
 KafkaOffset KafkaPartition::Attach() {
   queue_ = shared_->client->OpenQueue(topic_, number_);
   undecodable_ = -1;
+  returned_ = absl::InfiniteFuture();
   eof_ = unsure_ = false;
   assigned_ = phase_ != Phase::kGone;
   if (assigned_) {
@@ -138,6 +139,7 @@ rd_kafka_message_t* KafkaPartition::Front() {
     if (queue_ == nullptr) return nullptr;
     taken_begin_ = 0;
     taken_end_ = queue_->Consume(taken_);
+    if (taken_end_ > 0) returned_ = absl::InfiniteFuture();
     AskForMore();
     // Callbacks that came by this queue are about this partition.
     for (KafkaEvent& event : shared_->client->TakeCallbacks()) {
@@ -306,6 +308,7 @@ void KafkaPartition::Vanish() {
   event.code = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
   shared_->events.push_back(std::move(event));
   DropTaken();
+  returned_ = absl::InfiniteFuture();
   phase_ = Phase::kGone;
   was_at_end_ = eof_ && eof_offset_ <= position_.next;
   eof_ = false;
@@ -315,9 +318,27 @@ void KafkaPartition::Vanish() {
 
 void KafkaPartition::Return() {
   if (phase_ != Phase::kGone) return;
+  // What librdkafka had of the old partition goes with its assignment, the
+  // queue too: what the new one gets would come to another.
+  if (assigned_) {
+    shared_->client->Remove({topic_, number_, position_.next, ""})
+        .IgnoreError();  // That it is not assigned is what is wanted.
+    assigned_ = false;
+  }
+  queue_.reset();  // First: it may be the same one's, and stops its events.
+  queue_ = shared_->client->OpenQueue(topic_, number_);
+  returned_ = shared_->options->clock();
   const bool check = position_.last.has_value();
   MoveTo(check ? position_.last->offset : position_.next,
          check ? Phase::kVerify : Phase::kRead);
+}
+
+// Of a topic that was created anew librdkafka (2.0.2) sometimes, one time in
+// twenty on a busy machine, gives nothing for ever, not even its end.
+bool KafkaPartition::IsMute() const {
+  constexpr absl::Duration kMax = absl::Seconds(10);
+  return shared_->options->clock() - returned_ > kMax && queue_ != nullptr &&
+         !queue_->ready();
 }
 
 void KafkaPartition::StillGone() {

@@ -87,6 +87,8 @@ class KafkaPartition {
   void Vanish();
   void Return();     // It is there again.
   void StillGone();  // It was looked for in vain, as every second.
+  // It came back, and nothing comes of it.
+  bool IsMute() const;
 
  private:
   enum class Phase : uint8_t { kRead, kVerify, kProbe, kAsk, kGone };
@@ -159,6 +161,8 @@ class KafkaPartition {
   int64_t undecodable_ = -1;  // Position that could not be read once.
   rd_kafka_resp_err_t told_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   int gone_looks_ = 0;
+  // When its topic came back, until something comes of it.
+  absl::Time returned_ = absl::InfiniteFuture();
   bool was_at_end_ = false;  // When it vanished.
 
   bool eof_ = false;

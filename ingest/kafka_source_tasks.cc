@@ -44,6 +44,12 @@ absl::Status KafkaSourceImpl::RunTasks() {
   }
   client_->Poll(&shared_.events);
   TakeEvents();
+  if (std::any_of(partitions_.begin(), partitions_.end(),
+                  [](const auto& partition) { return partition->IsMute(); })) {
+    Say("a topic that was created anew gives nothing; the Kafka client is "
+        "made anew");
+    shared_.broken = true;
+  }
   if (shared_.broken) return absl::OkStatus();
   owner_.Tick(client_.get());
   if (now >= look_at_) {

@@ -332,7 +332,7 @@ const BadCase kBadCases[] = {
     {"ClientWithoutName",
      "sources:\n- webhook: {listen: \"127.0.0.1:1\", tls: {cert: a, key: b, "
      "client_ca: c}, clients: [{cluster: a}]}\n",
-     "clients has no common_name"},
+     "clients[0] has no common_name"},
     {"ResendWait",
      "sources:\n- webhook: {listen: \"127.0.0.1:1\", resend_wait: 10ms}\n",
      "resend_wait"},

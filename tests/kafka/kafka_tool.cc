@@ -238,6 +238,12 @@ void Produce(const std::string& brokers, const Arguments& arguments) {
   Check(rd_kafka_flush(client, 2 * kTimeoutMs), "flush");
 }
 
+bool IsLookedFor(rd_kafka_resp_err_t coordinator) {
+  return coordinator == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ||
+         coordinator == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+         coordinator == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+}
+
 void Committed(const std::string& brokers, const Arguments& arguments) {
   rd_kafka_t* const client =
       MakeClient(RD_KAFKA_CONSUMER,
@@ -246,7 +252,15 @@ void Committed(const std::string& brokers, const Arguments& arguments) {
       rd_kafka_topic_partition_list_new(1);
   rd_kafka_topic_partition_list_add(list, arguments[1].c_str(),
                                     Number<int32_t>(arguments[2]));
-  Check(rd_kafka_committed(client, list, kTimeoutMs), "committed");
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(kTimeoutMs);
+  rd_kafka_resp_err_t code;
+  // A broker that has just begun looks for the group's coordinator.
+  while (IsLookedFor(code = rd_kafka_committed(client, list, kTimeoutMs)) &&
+         std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  Check(code, "committed");
   const int64_t offset = std::max<int64_t>(list->elems[0].offset, -1);
   std::printf("%lld\n", static_cast<long long>(offset));
 }
