@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <utility>
 
@@ -111,13 +109,16 @@ absl::StatusOr<std::string> SinkKey(const SinkConfig& config) {
   key.Add(static_cast<uint64_t>(config.batch));
   key.Add(static_cast<uint64_t>(config.timeout)).Add(config.server_name);
   key.Add(config.brokers).Add(config.topic);
-  for (const auto* pairs : {&config.headers, &config.properties}) {
-    key.Add(pairs->size());
-    for (const auto& [name, value] : *pairs) {
-      const absl::StatusOr<std::string> text = TextOf(value);
-      if (!text.ok()) return text.status();
-      key.Add(name).Add(*text);
-    }
+  key.Add(config.headers.size());
+  for (const auto& [name, value] : config.headers) {
+    const absl::StatusOr<std::string> text = TextOf(value);
+    if (!text.ok()) return text.status();
+    key.Add(name).Add(*text);
+  }
+  for (const auto& [name, value] : config.properties) {
+    const absl::StatusOr<std::string> text = TextOf(value);
+    if (!text.ok()) return text.status();
+    key.AddKafkaProperty(name, *text);
   }
   const absl::StatusOr<std::string> hmac = ReadSecret(config.hmac);
   if (!hmac.ok()) return hmac.status();
@@ -125,8 +126,7 @@ absl::StatusOr<std::string> SinkKey(const SinkConfig& config) {
   for (const std::string* path : {&config.ca, &config.cert, &config.key}) {
     key.Add(*path);
     if (path->empty()) continue;
-    std::ifstream file(*path, std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const std::string bytes = ContentsOf(*path);
     if (bytes.empty()) {
       return absl::InvalidArgumentError(fmt::format(
           "sink {}: {} cannot be read, or is empty", config.name, *path));

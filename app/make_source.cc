@@ -97,7 +97,7 @@ absl::StatusOr<DaemonSource> DescribeKafka(const SourceConfig& source,
   for (const auto& [name, value] : source.properties) {
     absl::StatusOr<std::string> text = TextOf(value);
     if (!text.ok()) return text.status();
-    key.Add(name).Add(*text);
+    key.AddKafkaProperty(name, *text);
     kafka.config[name] = *std::move(text);
   }
   if (!config.cluster.kafka_header.empty()) {
