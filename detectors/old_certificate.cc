@@ -6,12 +6,12 @@
 
 #include "detectors/certificate.h"
 #include "detectors/certificate_request.h"
+#include "detectors/certificate_uses.h"
 
 namespace klaxon {
 namespace {
 
 constexpr std::string_view kName = "old-certificate";
-constexpr size_t kCertificatesPerUser = 16;
 
 // How a certificate's age is known, best first.
 enum class Evidence : uint8_t { kIssued, kInventory, kFirstSeen };
@@ -24,39 +24,22 @@ struct Known {  // Per credential id.
   EventTime not_before = kNoTime;
   EventTime not_after = kNoTime;
   Evidence evidence = Evidence::kFirstSeen;
+  // No certificate had been forgotten when this one was first met: that
+  // nothing else is known of it then means that nothing was.
+  bool complete = false;
   void Save(WireWriter* out) const {
     out->Int(first_seen);
     out->Int(not_before);
     out->Int(not_after);
     out->Uint(static_cast<uint64_t>(evidence));
+    out->Bool(complete);
   }
   void Load(WireReader* in) {
     first_seen = in->Int();
     not_before = in->Int();
     not_after = in->Int();
     evidence = static_cast<Evidence>(in->Uint());
-  }
-};
-
-struct UserCertificates {  // Per user name.
-  struct Entry {
-    std::string credential;
-    EventTime first_used;
-  };
-  std::vector<Entry> entries;  // By first use.
-  void Save(WireWriter* out) const {
-    out->Uint(entries.size());
-    for (const Entry& e : entries) {
-      out->Text(e.credential);
-      out->Int(e.first_used);
-    }
-  }
-  void Load(WireReader* in) {
-    entries.clear();
-    for (uint64_t n = in->Count(); n > 0; --n) {
-      std::string credential(in->Text());
-      entries.push_back({std::move(credential), in->Int()});
-    }
+    complete = in->Bool();
   }
 };
 
@@ -79,8 +62,8 @@ class OldCertificate final : public Detector {
         usernames_(input.options->GetTexts("usernames")),
         known_({.name = "old-certificate/certificates",
                 .keys_max = input.keys_max}),
-        users_({.name = "old-certificate/users", .keys_max = input.keys_max}),
-        state_{&known_, &users_} {
+        uses_(input.keys_max),
+        state_{&known_, uses_.uses(), uses_.orders()} {
     for (const CertificateInfo& certificate : *input.inventory) {
       inventory_[certificate.credential_id] = certificate;
     }
@@ -115,7 +98,7 @@ class OldCertificate final : public Detector {
     const auto not_before = ParseTime(deed.field("not_before"));
     const auto not_after = ParseTime(deed.field("not_after"));
     if (!not_before || !not_after) return;
-    Known& known = known_.Touch(deed.field("credential_id"), deed.time);
+    Known& known = Touch(deed.field("credential_id"), deed.time);
     known.not_before = *not_before;
     known.not_after = *not_after;
     known.evidence = Evidence::kIssued;
@@ -134,8 +117,15 @@ class OldCertificate final : public Detector {
     return listed || s.ever(SightingFlag::kMasters) ? "user:" + s.user : "";
   }
 
-  Known& Remember(const std::string& credential, EventTime time) {
+  Known& Touch(std::string_view credential, EventTime time) {
+    const bool met = known_.Find(credential) != nullptr;
     Known& known = known_.Touch(credential, time);
+    if (!met) known.complete = known_.evicted() == 0;
+    return known;
+  }
+
+  Known& Remember(const std::string& credential, EventTime time) {
+    Known& known = Touch(credential, time);
     if (known.first_seen == kNoTime || time < known.first_seen) {
       known.first_seen = time;
     }
@@ -243,16 +233,35 @@ class OldCertificate final : public Detector {
     }
   }
 
-  // Whether `newer` replaced `older` (detections.md, "superseded").
-  bool Supersedes(const UserCertificates::Entry& newer,
-                  const UserCertificates::Entry& older) {
-    const Known* a = known_.Find(newer.credential);
-    const Known* b = known_.Find(older.credential);
-    if (a != nullptr && b != nullptr && a->not_before != kNoTime &&
-        b->not_before != kNoTime) {
-      return a->not_before > b->not_before;
+  // What replaced `own` and has been in use for more than a day at `time`
+  // (detections.md, "superseded"); the first that came is the evidence.
+  const CertificateUses::Entry* ReplacedBy(const CertificateUses::Entry& own,
+                                           const CertificateUses::Order& order,
+                                           EventTime time) {
+    const Known* mine = known_.Find(own.credential);
+    if (mine == nullptr) return nullptr;
+    const EventTime after = own.first_used + superseded_after_;
+    auto it = order.entries.begin();
+    // Where its notBefore is not known, nothing that came earlier can count.
+    if (mine->not_before == kNoTime) {
+      it = std::lower_bound(it, order.entries.end(), after,
+                            [](const CertificateUses::Entry& e, EventTime t) {
+                              return e.first_used < t;
+                            });
     }
-    return newer.first_used - older.first_used >= superseded_after_;
+    for (; it != order.entries.end(); ++it) {
+      if (time - it->first_used <= superseded_after_) break;
+      if (it->credential == own.credential) continue;
+      const Known* other = known_.Find(it->credential);
+      if (other == nullptr) continue;
+      if (mine->not_before != kNoTime && other->not_before != kNoTime) {
+        if (other->not_before > mine->not_before) return &*it;
+      } else if (it->first_used >= after && order.complete && mine->complete &&
+                 other->complete) {
+        return &*it;
+      }
+    }
+    return nullptr;
   }
 
   void JudgeSuperseded(const Judged& judged, const std::string& credential,
@@ -266,19 +275,10 @@ class OldCertificate final : public Detector {
     const Span used = UsedSpan(s);
     if (!used.ever() || (!total && used.first > judged.time)) return;
     const EventTime time = total ? used.last : judged.time;
-    UserCertificates& user = users_.Touch(s.user, judged.time);
-    const UserCertificates::Entry* own = Use(&user, credential, used.first);
-    if (own == nullptr) return;
-    const UserCertificates::Entry* by = nullptr;
-    for (const UserCertificates::Entry& other : user.entries) {
-      if (other.credential == credential ||
-          time - other.first_used <= superseded_after_ ||
-          !Supersedes(other, *own)) {
-        continue;
-      }
-      by = &other;
-      break;  // The first that came is the evidence.
-    }
+    CertificateUses::Entry own{kNoTime, credential};
+    const CertificateUses::Order& order =
+        uses_.Add(s.user, credential, used.first, judged.time, &own.first_used);
+    const CertificateUses::Entry* by = ReplacedBy(own, order, time);
     if (by == nullptr) return;
     const EventTime since =
         used.first - by->first_used > superseded_after_ ? used.first : time;
@@ -291,22 +291,6 @@ class OldCertificate final : public Detector {
     context.episodes->Announce(episode);
   }
 
-  // The entry of `credential`, made if need be. Null: no room for it.
-  static const UserCertificates::Entry* Use(UserCertificates* user,
-                                            const std::string& credential,
-                                            EventTime time) {
-    for (UserCertificates::Entry& entry : user->entries) {
-      if (entry.credential != credential) continue;
-      entry.first_used = std::min(entry.first_used, time);
-      return &entry;
-    }
-    if (user->entries.size() == kCertificatesPerUser) {
-      user->entries.erase(user->entries.begin());
-    }
-    user->entries.push_back({credential, time});
-    return &user->entries.back();
-  }
-
   const Nanos warn_;
   const Nanos medium_;
   const Nanos high_;
@@ -315,7 +299,7 @@ class OldCertificate final : public Detector {
   const std::vector<std::string> usernames_;
   std::map<std::string, CertificateInfo, std::less<>> inventory_;
   Table<Known> known_;
-  Table<UserCertificates> users_;
+  CertificateUses uses_;
   std::vector<Persistent*> state_;
 };
 

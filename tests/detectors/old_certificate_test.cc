@@ -71,6 +71,55 @@ TEST(OldCertificate, SupersededNeedsADayOfOverlap) {
   EXPECT_EQ(hosts.Verdicts(kName), Words());
 }
 
+// Whatever is forgotten for want of room: an old certificate that comes back
+// must not look like a new one.
+TEST(OldCertificate, ForgettingAccusesNobody) {
+  const auto verdicts = [](uint64_t keys_max) {
+    EngineConfig config;
+    config.keys_max = keys_max;
+    Lines lines(config);
+    lines.Add(Use("old", 0)).Add(Use("new", 2 * kDay));
+    for (int i = 0; i < 9; ++i) {
+      const std::string name = fmt::format("u{}", i);
+      lines.Add(Use(name, 3 * kDay + i * kMinute).User(name));
+    }
+    lines.Add(Use("new", 4 * kDay)).Add(Use("old", 6 * kDay));
+    lines.Add(Use("new", 8 * kDay));
+    return lines.Verdicts(kName);
+  };
+  EXPECT_EQ(verdicts(1000), Words({"superseded:high:1"}));  // That of "old".
+  for (uint64_t keys_max = 1; keys_max < 9; ++keys_max) {
+    EXPECT_EQ(verdicts(keys_max), Words()) << keys_max;
+  }
+}
+
+TEST(OldCertificate, ForgettingOfTheSameUser) {
+  EngineConfig config;
+  config.keys_max = 6;
+  Lines lines(config);
+  for (int day = 0; day < 20; ++day) {
+    lines.Add(Use(fmt::format("c{}", day), day * kDay));
+  }
+  lines.Add(Use("c0", 20 * kDay)).Add(Use("c19", 22 * kDay));
+  EXPECT_EQ(lines.Verdicts(kName), Words());
+}
+
+// Where notBefore is known no order of use is needed, nor memory of others.
+TEST(OldCertificate, NotBeforeDecidesAfterForgetting) {
+  EngineConfig config = Inventory(2 * kDay);
+  CertificateInfo newer = config.base.inventory[0];
+  newer.credential_id = "X509SHA256=b";
+  newer.not_before += kDay;
+  config.base.inventory.push_back(newer);
+  config.keys_max = 6;
+  Lines lines(config);
+  for (int day = 0; day < 20; ++day) {
+    lines.Add(Use(fmt::format("c{}", day), day * kDay));
+  }
+  lines.Add(Use("b", 20 * kDay)).Add(Use("a", 22 * kDay));
+  EXPECT_EQ(lines.Verdicts(kName), Words({"superseded:high:1"}));
+}
+
 TEST(OldCertificate, InnocentLookAlikes) {
   const EngineConfig old = Inventory(300 * kDay);
   EXPECT_EQ(Lines(old).Add(Use("a").Kubelet("n1")).Verdicts(kName), Words());

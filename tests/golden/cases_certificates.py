@@ -157,6 +157,22 @@ REPLACED = [
 {used("32d", "old", "kubelet n1", "10.0.0.66")}
 """,
          verdict=f"{SUPERSEDED}system:node:n1 credential_id=old x1 32d..32d"),
+    dict(name="certificate-superseded-many",
+         story="A certificate a day, of one name: the first is used again on "
+               "the 26th day, and the newest is the newest.",
+         events="\n".join(used(f"{day}d", f"of-day-{day}")
+                          for day in range(26)) + f"""
+{used("25d5s", "of-day-0", "dana", "203.0.113.7")}
+{used("26d1m", "of-day-25")}
+""",
+         verdict=f"{SUPERSEDED}dana credential_id=of-day-0 x1 25d5s..25d5s "
+                 "resolved explain.superseded_by:of-day-1"),
+    dict(name="innocent-certificates-short-lived",
+         story="A certificate a day, of one name, each used for its day only.",
+         events="\n".join(f"{used(f'{day}d', f'of-day-{day}')}\n"
+                          f"{used(f'{day}d23h', f'of-day-{day}')}"
+                          for day in range(41)),
+         verdict="quiet"),
     dict(name="innocent-certificate-rotation",
          story="A kubelet rotates, and uses the old one for a few hours more.",
          events=f"""

@@ -893,6 +893,20 @@ def superseded(log):
 
 
 @scenario
+def short_lived(log):
+    """Many certificates of one name, the older ones used now and then."""
+    minute = (log.start // MINUTE + 5) * MINUTE
+    step = log.rng.choice([DAY, DAY, DAY - MICRO, 8 * HOUR])
+    users = [by_certificate("eli", ["dev"], log.fingerprint())
+             for _ in range(log.rng.choice([15, 16, 17, 40]))]
+    for i, user in enumerate(users):
+        log.request(minute + i * step, user, log.inside())
+        if log.rng.random() < 0.3:
+            log.request(minute + i * step + log.rng.choice([5, 90]) * SECOND,
+                        log.rng.choice(users[:i + 1]), log.inside())
+
+
+@scenario
 def first_seen(log):
     """Age by when a fingerprint was first seen: over 30 and 90 days."""
     minute = (log.start // MINUTE + 5) * MINUTE
