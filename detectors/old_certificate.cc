@@ -154,8 +154,8 @@ class OldCertificate final : public Detector {
     const EventTime time = total ? s.seen.last : judged.time;
     Known& known = Remember(credential, total ? s.seen.first : judged.time);
     const bool kubelet = s.user.starts_with(kNodePrefix);
-    const bool control_plane = s.user.starts_with("system:") && !kubelet &&
-                               !s.user.starts_with(kServiceAccountPrefix);
+    const bool control_plane =
+        s.user.starts_with("system:kube-") || s.user == "system:apiserver";
     if (!kubelet) {
       if (!(control_plane && s.client_loopback)) {
         JudgeAge(judged, credential, known, time, context);

@@ -91,6 +91,16 @@ medium old-certificate/age user=backup credential_id= x1 90d..90d confidence:low
          events=used("0s", "s", "system:kube-scheduler", "10.0.0.9"),
          verdict="medium old-certificate/age user=system:kube-scheduler "
                  "credential_id=s x1 0s..0s"),
+    dict(name="certificate-age-admin-on-loopback",
+         story="system:admin is no part of the control plane, wherever it "
+               "works.",
+         certificates={"a": Certificate("system:admin", -100, 265,
+                                        "system:masters")},
+         inventory="a",
+         events=f"0s | 127.0.0.1 | system:admin | {POD} | 200 allow | "
+                "certificate=a; groups=system:masters,system:authenticated",
+         verdict="medium old-certificate/age user=system:admin "
+                 "credential_id=a x1 0s..0s"),
     dict(name="certificate-age-options",
          story="The operator wants certificates of a week.",
          certificates={"d": Certificate("dana", -8, 357)},
