@@ -1,6 +1,8 @@
 #include "detectors/failing_client.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <utility>
 
 namespace klaxon {
 namespace {
@@ -141,24 +143,47 @@ void FailingClient::Load(WireReader* in) {
   if (open->fired != kNoTime) burst = std::move(open);
 }
 
-void RecentIdentities::Add(uint64_t user, EventTime time) {
+void RecentIdentities::Add(uint64_t user, EventTime time, size_t most) {
   for (Entry& entry : entries_) {
     if (entry.user != user) continue;
     if (MinuteOf(time) > MinuteOf(entry.last)) {
       entry.before = entry.last;
       entry.since = entry.last = time;
+    } else if (MinuteOf(time) < MinuteOf(entry.last)) {
+      entry.before = std::max(entry.before, time);
     } else {
       entry.since = std::min(entry.since, time);
       entry.last = std::max(entry.last, time);
     }
     return;
   }
-  if (entries_.size() == kMax) {
-    entries_.erase(std::min_element(
-        entries_.begin(), entries_.end(),
-        [](const Entry& a, const Entry& b) { return a.last < b.last; }));
-  }
   entries_.push_back({user, time, time, kNoTime});
+  if (entries_.size() <= 4 * most) return;
+  EventTime newest = time;
+  for (const Entry& entry : entries_) newest = std::max(newest, entry.last);
+  Trim(MinuteOf(newest), most);
+}
+
+// Keeps the `most` that came latest before `minute`, those that came first in
+// it, and those that came last in it. Whoever goes leaves `most` others that
+// are counted whenever it would have been: before `minute` is over the first
+// two of the three, afterwards the first and the last.
+void RecentIdentities::Trim(EventTime minute, size_t most) {
+  auto kept = entries_.begin();
+  // Of those that are left the `most` with the greatest `rank`.
+  const auto keep = [&](auto rank) {
+    const auto left = static_cast<size_t>(entries_.end() - kept);
+    const auto end = kept + static_cast<std::ptrdiff_t>(std::min(most, left));
+    std::partial_sort(
+        kept, end, entries_.end(), [&](const Entry& a, const Entry& b) {
+          return std::pair(rank(a), a.user) > std::pair(rank(b), b.user);
+        });
+    kept = end;
+  };
+  keep([&](const Entry& e) { return e.last < minute ? e.last : e.before; });
+  keep([&](const Entry& e) { return e.last < minute ? kNoTime : -e.since; });
+  keep([&](const Entry& e) { return e.last; });
+  entries_.erase(kept, entries_.end());
 }
 
 size_t RecentIdentities::Within(EventTime time, Nanos span) const {

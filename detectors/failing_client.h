@@ -110,16 +110,22 @@ struct FailingClient {
 };
 
 // Who was seen from a client in the last `span`: is it a shared address?
+//
+// A million users may share an address; whether `most` of them were there is
+// all that is asked. It is known exactly of a time in the minute of the newest
+// Add or later, where `span` is a minute or more: see Trim.
 class RecentIdentities {
  public:
-  void Add(uint64_t user, EventTime time);
-  // Distinct users with a request within [time - span, time].
+  // A request of `user`: the first one of its minute is told, and the last.
+  void Add(uint64_t user, EventTime time, size_t most);
+  // Distinct users with a request within [time - span, time]: exact below
+  // `most`, else at least that many.
   size_t Within(EventTime time, Nanos span) const;
   void Save(WireWriter* out) const;
   void Load(WireReader* in);
 
  private:
-  static constexpr size_t kMax = 12;
+  void Trim(EventTime minute, size_t most);
   struct Entry {
     uint64_t user;
     EventTime since;  // First time in the minute of `last`.

@@ -436,7 +436,9 @@ void UnauthorizedBurst::OnIdentity(const Judged& judged,
   if (total || judged.new_key) {
     const EventTime when = total ? s.seen.last : judged.time;
     identities_.ExpireUntil(judged.time);
-    identities_.Touch(s.client, judged.time).recent.Add(HashText(s.user), when);
+    identities_.Touch(s.client, judged.time)
+        .recent.Add(HashText(s.user), when,
+                    static_cast<size_t>(settings_.shared_identities));
   }
   const Span& beyond = s.flag(SightingFlag::kBeyondPublic);
   if (s.trusted_proxy || !beyond.ever()) return;

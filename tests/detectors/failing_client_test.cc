@@ -236,6 +236,78 @@ TEST(FailingMinutes, GiveUpTheEarliestPastTheirLimit) {
   EXPECT_EQ(minutes.first_time(), (5000 - 4096) * kMinute);
 }
 
+// recent identities, in the slowest way: every request of the log.
+struct IdentitiesModel {
+  std::vector<std::pair<EventTime, uint64_t>> all;
+
+  size_t Within(EventTime time, Nanos span) const {
+    std::set<uint64_t> users;
+    for (const auto& [at, user] : all) {
+      if (at <= time && time - at <= span) users.insert(user);
+    }
+    return users.size();
+  }
+};
+
+RecentIdentities Reloaded(const RecentIdentities& identities) {
+  std::string bytes;
+  WireWriter w(&bytes);
+  identities.Save(&w);
+  RecentIdentities loaded;
+  WireReader r(bytes);
+  loaded.Load(&r);
+  EXPECT_TRUE(r.done());
+  return loaded;
+}
+
+// As the judge tells of a minute: each user's first request of it by time, one
+// question at each; at its end their last ones in any order, and then questions
+// of any time in it.
+TEST(RecentIdentities, AreCountedExactlyUpToWhatIsAsked) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(fmt::format("KLAXON_TEST_SEED={}", seed));
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 200; ++round) {
+    const size_t most = 2 + random() % 11;
+    const Nanos span = kMinute + static_cast<Nanos>(random() % 300) * kSecond;
+    const uint64_t users = 1 + random() % 60;
+    RecentIdentities identities;
+    IdentitiesModel model;
+    const auto expect_equal = [&](EventTime time) {
+      ASSERT_EQ(std::min(identities.Within(time, span), most),
+                std::min(model.Within(time, span), most));
+    };
+    EventTime minute = 1000 * kMinute;
+    for (int step = 0; step < 20; ++step) {
+      minute += static_cast<EventTime>(1 + random() % 3) * kMinute;
+      std::map<uint64_t, std::pair<EventTime, EventTime>> seen;
+      const size_t count = random() % 80;
+      std::vector<std::pair<EventTime, uint64_t>> requests;
+      for (size_t i = 0; i < count; ++i) {
+        requests.emplace_back(
+            minute + static_cast<EventTime>(random() % 60) * kSecond,
+            random() % users);
+      }
+      std::sort(requests.begin(), requests.end());
+      for (const auto& [time, user] : requests) {
+        model.all.emplace_back(time, user);
+        const auto [at, first] = seen.try_emplace(user, time, time);
+        at->second.second = time;
+        if (!first) continue;
+        identities.Add(user, time, most);
+        expect_equal(time);
+      }
+      for (const auto& [user, times] : seen) {
+        identities.Add(user, times.second, most);
+      }
+      if (random() % 3 == 0) identities = Reloaded(identities);
+      for (EventTime time = minute; time < minute + kMinute; time += kSecond) {
+        expect_equal(time);
+      }
+    }
+  }
+}
+
 TEST(FewDistinct, CountsUpToItsLimit) {
   FewDistinct few;
   for (uint64_t i = 0; i < 40; ++i) {

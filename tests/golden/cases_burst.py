@@ -338,6 +338,18 @@ medium {BURST}203.0.113.8 x10 0s..9s resolved
 90s | 203.0.113.7 | dana | {POD} | 200 allow
 """,
          verdict=f"{SUCCESS}203.0.113.7 x10 0s..90s user:dana"),
+    dict(name="success-before-the-crowd",
+         story="dana comes after the burst, and thirteen more after her: when "
+               "she came the address was not yet shared, nor for the next "
+               "three.",
+         events=f"""
+{TEN}
+30s | 203.0.113.7 | dana | {POD} | 200 allow
+"""
+                + "\n".join(f"{40 + i}s | 203.0.113.7 | p{i} | {POD} | 200 allow"
+                            for i in range(13)),
+         verdict=f"{SUCCESS}203.0.113.7 x10 0s..42s "
+                 "explain.identities:p0,p1,p2,dana"),
     dict(name="innocent-success-before",
          story="dana worked before the burst began, in the same minute, and "
                "not after it: a burst, no success.",
@@ -358,6 +370,24 @@ medium {BURST}203.0.113.8 x10 0s..9s resolved
 90s | 203.0.113.7 | dana | {POD} | 200 allow
 """,
          verdict=f"medium {BURST}203.0.113.7 x10 0s..9s"),
+    dict(name="innocent-success-in-a-crowd",
+         story="Eighteen people behind one address, five of them before the "
+               "burst: shared, for every one that comes after it.",
+         events="\n".join(f"{i}ms | 203.0.113.7 | p{i} | {POD} | 200 allow"
+                          for i in range(5))
+                + f"\n{TEN}\n"
+                + "\n".join(f"{10 + i}s | 203.0.113.7 | q{i} | {POD} | 200 allow"
+                            for i in range(13)),
+         verdict=f"medium {BURST}203.0.113.7 x10 0s..9s"),
+    dict(name="innocent-success-crowd-of-before",
+         story="Five people nine minutes before, and thirteen later ones up to "
+               "the burst's minute: still shared.",
+         events="\n".join(f"{i}ms | 203.0.113.7 | p{i} | {POD} | 200 allow"
+                          for i in range(5))
+                + f"\n9m..9m9s x10 | 203.0.113.7 | nobody | {POD} | 401\n"
+                + "\n".join(f"9m{20 + i}s | 203.0.113.7 | q{i} | {POD} | "
+                            "200 allow" for i in range(13)),
+         verdict=f"medium {BURST}203.0.113.7 x10 9m..9m9s"),
     dict(name="innocent-success-trusted-proxy",
          story="The burst and the success come from a trusted proxy itself.",
          config="networks: {trusted_proxies: [203.0.113.7/32]}\n",

@@ -497,7 +497,7 @@ def success(log):
             log.failure(t, client, paths(8)[i % 8])
         last = times[-1]
         user = account("shop", "cart", log.uuid())
-        kind = log.rng.choice([0, 1, 2, 3, 3, 4, 4, 5, 6, 7, 8])
+        kind = log.rng.choice([0, 1, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 9])
         delay = log.rng.choice([-MICRO, 0, MICRO, SECOND, 40 * SECOND,
                                 MINUTE, 5 * MINUTE, 10 * MINUTE - MICRO,
                                 10 * MINUTE, 10 * MINUTE + MICRO,
@@ -533,6 +533,13 @@ def success(log):
             log.request(when, user, client, agent=KUBECTL)
             for i in range(3):
                 log.failure(when + (i + 1) * 3 * MINUTE, client)
+        elif kind == 9:  # A crowd, some before and some after; who is first?
+            for i in range(log.rng.randrange(6, 40)):
+                at = last + log.rng.choice(
+                    [-10 * MINUTE, -MINUTE, 0, 0, 0, MINUTE])
+                at += log.rng.randrange(-30 * SECOND, 50 * SECOND)
+                log.request(at, account("shop", f"crowd{i % 30}", f"c-{i}"),
+                            client)
         else:
             log.request(when, user, client, agent=KUBECTL)
         if log.rng.random() < 0.3:  # Somebody else elsewhere.
