@@ -80,6 +80,9 @@ struct FailingClient {
   // Of the open burst or workload.
   struct alignas(64) Burst {
     EventTime fired = kNoTime;
+    // The failure, told at its minute's end, after which it is no workload any
+    // more. Not saved: only the rest of that end asks.
+    EventTime turned = kNoTime;
     Told told;
     FewDistinct agents;
     FewDistinct paths;

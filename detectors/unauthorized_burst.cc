@@ -57,7 +57,8 @@ struct alignas(64) Place {
 struct Failure {
   const RefusalGroup& group;
   const Refusal& refusal;
-  uint64_t weight;  // It, and those before it that were not kept.
+  uint64_t weight;    // It, and those before it that were not kept.
+  bool late = false;  // Told at the end of its minute.
 };
 
 class UnauthorizedBurst final : public Detector {
@@ -221,7 +222,7 @@ void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
   }
   uint64_t weight = 1 + group.dropped;
   for (size_t i = judged.rest_begin; i < group.kept.size(); ++i) {
-    OnFailure({group, group.kept[i], weight}, place, context);
+    OnFailure({group, group.kept[i], weight, /*late=*/true}, place, context);
     weight = 1;
   }
   if (group.claimed_ips.empty()) return;
@@ -310,6 +311,9 @@ void UnauthorizedBurst::JudgeBurst(const std::string& key,
   // Of an address that opened it, it has been told.
   if (open == nullptr || source != 0) c.client = failure.group.client;
   if (open != nullptr) {
+    if (failure.late && !workload && open->rule == "workload") {
+      burst.turned = now;
+    }
     context.episodes->Extend(*open, c);
   } else {
     open = &context.episodes->Add(BurstKey(key), settings_.quiet, c,
@@ -461,8 +465,14 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
   if (time <= burst.fired) return;
   // What begins in a later minute is judged at once, the minute of the firing
   // at its end.
-  const bool same_minute = s.minute == MinuteOf(burst.fired);
-  if (same_minute != (judged.kind == JudgedKind::kTotal)) return;
+  const bool total = judged.kind == JudgedKind::kTotal;
+  if (total != (s.minute == MinuteOf(burst.fired))) {
+    // At once it may have been taken for a workload's new token because not
+    // all failures before it were known.
+    if (!total || burst.turned < s.minute) return;
+    time = s.flag(SightingFlag::kBeyondPublic).first;
+    if (time <= burst.turned) return;
+  }
   if (time - client->last_failure > settings_.success_within) return;
   const Identities* shared = identities_.Find(s.client);
   if (shared != nullptr &&

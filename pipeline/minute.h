@@ -1,6 +1,7 @@
 // Everything of one minute, and the order in which it is judged: facts, `seen`,
 // refusals and deeds by time, at one instant by a hash of the event's own
-// fields; then the totals, by key.
+// fields; then the totals, by key: those of the refusals first, so that what a
+// sighting's total is judged by is all that was refused in its minute.
 //
 // One thread. Nothing is merged here: each key is added once. What was added
 // stays where it is until Clear, which keeps its memory for the next minute.

@@ -35,8 +35,8 @@ ObservationKind KindOf(std::string_view key) {
 // A minute on disk: its items in judging order, then its totals by key.
 //
 // Keys of the sorter: for an item 0, time, kind, hash, detail, index; for a
-// total 1 and the observation's own key. Payloads: the observation, of a
-// refusal's group only what may be used with it (Judged).
+// total 1 (refusals) or 2 and the observation's own key. Payloads: the
+// observation, of a refusal's group only what may be used with it (Judged).
 class MinuteFeed::Spilled {
  public:
   Spilled(const Options& options, EventTime end, uint64_t* next_group_id)
@@ -96,7 +96,7 @@ class MinuteFeed::Spilled {
   }
   absl::Status AddTotal(std::string_view key, std::string_view payload) {
     key_.clear();
-    key_.push_back('\1');
+    key_.push_back(KindOf(key) == ObservationKind::kRefusals ? '\1' : '\2');
     key_ += key;
     return sorter_.Add(key_, payload);
   }
@@ -290,11 +290,11 @@ absl::Status MinuteFeed::EndMinute(EventTime total_time) {
     return spilled->HandOn(total_time, sink_);
   }
   minute_.HandOn(begin_ + kMinute, /*stays=*/false, sink_);
-  for (uint32_t i = 0; i < minute_.sightings(); ++i) {
-    minute_.HandOnTotal(minute_.sighting(i), total_time, sink_);
-  }
   for (uint32_t i = 0; i < minute_.groups(); ++i) {
     minute_.HandOnGroupTotal(i, total_time, sink_);
+  }
+  for (uint32_t i = 0; i < minute_.sightings(); ++i) {
+    minute_.HandOnTotal(minute_.sighting(i), total_time, sink_);
   }
   minute_.Clear();
   return absl::OkStatus();

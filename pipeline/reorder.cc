@@ -166,12 +166,12 @@ void Reorder::ReleaseMinute(Bucket& bucket, EventTime until,
   const bool stays = total_time == kNoTime;
   bucket.content.HandOn(until, stays, sink);
   if (stays) return;
+  for (uint32_t index : Bucket::InOrder(bucket.groups)) {
+    bucket.content.HandOnGroupTotal(index, total_time, sink);
+  }
   for (uint32_t index : Bucket::InOrder(bucket.sightings)) {
     bucket.content.HandOnTotal(bucket.content.sighting(index), total_time,
                                sink);
-  }
-  for (uint32_t index : Bucket::InOrder(bucket.groups)) {
-    bucket.content.HandOnGroupTotal(index, total_time, sink);
   }
 }
 

@@ -321,6 +321,36 @@ medium {BURST}203.0.113.8 x10 0s..9s resolved
 95s..96s x2 | 203.0.113.7 | nobody | {POD} | 401
 """,
          verdict=f"{SUCCESS}203.0.113.7 x12 0s..96s user:dana"),
+    dict(name="success-after-flood",
+         story="A hundred failures of a workload, one more with another user "
+               "agent, then the first agent's success, all in a minute: no new "
+               "token of a workload, for it is none.",
+         events=f"""
+0s..49s500ms x100 | 10.1.2.3 | nobody | {POD} | 401 | agent=shop/1.0
+50s | 10.1.2.3 | nobody | {POD} | 401 | agent=curl/8.5.0
+55s | 10.1.2.3 | account shop/cart | {POD} | 200 allow | agent=shop/1.0
+""",
+         verdict=f"{SUCCESS}10.1.2.3 x101 0s..55s "
+                 "user:system:serviceaccount:shop:cart"),
+    dict(name="success-after-flood-later-minute",
+         story="The same in the minute after the firing: a success there is "
+               "judged at once, but also by the failures that are told at the "
+               "minute's end.",
+         events=f"""
+{STEADY}
+60s..109s500ms x100 | 10.1.2.3 | nobody | {POD} | 401 | agent=shop/1.0
+110s | 10.1.2.3 | nobody | {POD} | 401 | agent=curl/8.5.0
+115s | 10.1.2.3 | account shop/cart | {POD} | 200 allow | agent=shop/1.0
+""",
+         verdict=f"{SUCCESS}10.1.2.3 x111 0s..115s "
+                 "user:system:serviceaccount:shop:cart"),
+    dict(name="burst-workload-flood-new-token",
+         story="The same without that one: the workload's new token.",
+         events=f"""
+0s..49s500ms x101 | 10.1.2.3 | nobody | {POD} | 401 | agent=shop/1.0
+55s | 10.1.2.3 | account shop/cart | {POD} | 200 allow | agent=shop/1.0
+""",
+         verdict=f"{WORKLOAD}10.1.2.3 x101 0s..49s500ms"),
     dict(name="success-prefix",
          story="Burst of a /64, success of any of its addresses.",
          events=f"""

@@ -392,6 +392,13 @@ def flood(log):
         if log.rng.random() < 0.5:
             log.request(begin + length + log.rng.randrange(500) * SECOND,
                         account("shop", "cart", "j1"), client, agent=KUBECTL)
+        if inside and log.rng.random() < 0.5:
+            # No workload any more, late in the minute; then the first agent's
+            # success: is it the new token?
+            if log.rng.random() < 0.7:
+                log.failure(begin + length, client, agent=GO)
+            log.request(begin + length + log.rng.randrange(1, 20) * SECOND,
+                        account("shop", "cart", "j1"), client, agent=AGENT)
 
 
 @scenario
