@@ -1,5 +1,7 @@
 #include "detectors/spray.h"
 
+#include <algorithm>
+
 namespace klaxon {
 namespace {
 
@@ -20,19 +22,67 @@ void Spray::Forget(const Unit& unit) {
   if (unit.single) --single_;
 }
 
+void Spray::Unit::AddAgent(uint64_t value, EventTime time) {
+  if (agent_last == kNoTime || agent == value) {
+    agent = value;
+    agent_last = std::max(agent_last, time);
+  } else if (time < agent_last) {  // Late.
+    other_last = std::max(other_last, time);
+  } else {
+    other_last = agent_last;
+    agent = value;
+    agent_last = time;
+  }
+}
+
+void Spray::ForgetAgents(EventTime now) {
+  while (!mixed_.empty() && now - mixed_.front().other_last > window_) {
+    std::pop_heap(mixed_.begin(), mixed_.end());
+    Mixed& mixed = mixed_.back();
+    Unit* unit = units_.Find(mixed.unit);
+    if (unit == nullptr) {
+      mixed_.pop_back();
+    } else if (unit->other_last > mixed.other_last) {
+      mixed.other_last = unit->other_last;
+      std::push_heap(mixed_.begin(), mixed_.end());
+    } else {
+      mixed_.pop_back();
+      unit->single = true;
+      ++single_;
+    }
+  }
+}
+
+void Spray::CollectMixed() {
+  mixed_.clear();
+  units_.ForEach([this](std::string_view key, const Unit& unit) {
+    if (unit.single) return;
+    Mixed& mixed = mixed_.emplace_back(Mixed{unit.other_last, {}});
+    units_.Find(key, &mixed.unit);
+  });
+  std::make_heap(mixed_.begin(), mixed_.end());
+}
+
 Spray::State Spray::Add(std::string_view unit, bool internal, uint64_t agent,
                         EventTime time, uint64_t count, TableHandle* at) {
   const auto forget = [this](std::string_view, Unit& u) { Forget(u); };
+  ForgetAgents(time);
   units_.ExpireUntil(time, forget);
   const size_t before = units_.size();
   const uint64_t evicted = units_.evicted();
+  TableHandle found;
+  if (at == nullptr) at = &found;
   Unit& u = units_.Touch(unit, time, forget, at);
   if (units_.size() == before && evicted == units_.evicted()) Forget(u);
   u.internal = internal;
-  if (u.agent_last != kNoTime && u.agent != agent) u.other_last = u.agent_last;
-  u.agent = agent;
-  u.agent_last = time;
-  u.single = u.other_last == kNoTime || time - u.other_last > window_;
+  u.AddAgent(agent, time);
+  if (u.single && u.other_last != kNoTime && time - u.other_last <= window_) {
+    // Those of clients that were given up are not looked for.
+    if (mixed_.size() > 2 * units_.size()) CollectMixed();
+    u.single = false;
+    mixed_.push_back({u.other_last, *at});
+    std::push_heap(mixed_.begin(), mixed_.end());
+  }
   if (u.internal) ++internal_;
   if (u.single) ++single_;
 
@@ -88,6 +138,7 @@ bool Spray::Load(WireReader* in) {
     failures_.emplace_back(time, in->Uint());
     failure_count_ += failures_.back().second;
   }
+  CollectMixed();
   return in->ok();
 }
 

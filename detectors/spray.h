@@ -6,6 +6,7 @@
 #include <deque>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "detectors/persistent.h"
 #include "detectors/table.h"
@@ -41,15 +42,28 @@ class Spray final : public Persistent {
     uint64_t agent = 0;  // The newest, and the newest other one.
     EventTime agent_last = kNoTime;
     EventTime other_last = kNoTime;
+    void AddAgent(uint64_t value, EventTime time);
     void Save(WireWriter* out) const;
     void Load(WireReader* in);
   };
+  // Two agents, and when the older of the two newest failed last.
+  struct Mixed {
+    EventTime other_last;
+    TableHandle unit;
+    bool operator<(const Mixed& o) const { return other_last > o.other_last; }
+  };
   void Forget(const Unit& unit);
+  // Whose other agent lies before the window has a single one again.
+  void ForgetAgents(EventTime now);
+  void CollectMixed();
 
   const Nanos window_;
   Table<Unit> units_;
   size_t internal_ = 0;
   size_t single_ = 0;
+  // The units with two agents within the window, and some that went; a heap,
+  // the earliest first. `other_last` may be later by now.
+  std::vector<Mixed> mixed_;
   std::deque<std::pair<EventTime, uint64_t>> failures_;
   uint64_t failure_count_ = 0;
 };

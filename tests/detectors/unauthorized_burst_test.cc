@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <random>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "detectors/failure_window.h"
 #include "detectors/spray.h"
@@ -207,6 +211,45 @@ TEST(Spray, CountsWhatItGivesUp) {
   }
   const Persistent& part = spray;  // As the judge adds them up.
   EXPECT_EQ(part.evicted(), 1u);
+}
+
+// Against the obvious: all failures, looked through each time.
+TEST(Spray, CountsAgentsOfItsWindowAlone) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(fmt::format("KLAXON_TEST_SEED={}", seed));
+  std::mt19937_64 random(seed);
+  struct Failed {
+    EventTime time;
+    std::string unit;
+    uint64_t agent;
+  };
+  for (int round = 0; round < 60; ++round) {
+    klaxon::Spray spray(1000, kMinute);
+    std::vector<Failed> all;
+    EventTime now = kEpoch;
+    for (int i = 0; i < 300; ++i) {
+      now += static_cast<Nanos>(random() % 20) * kSecond;
+      const std::string unit = fmt::format("u{}", random() % 12);
+      const uint64_t agent = 1 + random() % 3;
+      const auto state = spray.Add(unit, false, agent, now, 1, nullptr);
+      all.push_back({now, unit, agent});
+      std::map<std::string, std::set<uint64_t>> agents;
+      for (const Failed& f : all) {
+        if (now - f.time <= kMinute) agents[f.unit].insert(f.agent);
+      }
+      const auto single =
+          std::count_if(agents.begin(), agents.end(),
+                        [](const auto& a) { return a.second.size() == 1; });
+      ASSERT_EQ(state.clients, agents.size());
+      ASSERT_EQ(state.single_agent, static_cast<size_t>(single));
+      if (random() % 50 != 0) continue;
+      std::string bytes;
+      WireWriter w(&bytes);
+      spray.Save(&w);
+      WireReader r(bytes);
+      ASSERT_TRUE(spray.Load(&r) && r.done());
+    }
+  }
 }
 
 // The window against the obvious: all times, counted anew each time.

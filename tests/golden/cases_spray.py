@@ -42,6 +42,18 @@ CASES = [
          events=clients("10.1.2", 1, 5) + "\n"
                 + clients("10.1.2", 1, 20, "10s", "curl/8.5.0"),
          verdict=f"medium {SPRAY} x25 0s..29s explain.looks_like:attack"),
+    dict(name="spray-agents-of-before",
+         story="The same five had another user agent, but more than five "
+               "minutes before the twentieth client: a rotation.",
+         events=clients("10.1.2", 1, 5) + "\n"
+                + clients("10.1.2", 1, 20, "4m50s", "curl/8.5.0"),
+         verdict=f'low {SPRAY} x20 4m50s..5m9s '
+                 '"explain.looks_like:key rotation"'),
+    dict(name="spray-agents-just-within",
+         story="Just five minutes before: an attack.",
+         events=clients("10.1.2", 1, 5, "9s") + "\n"
+                + clients("10.1.2", 1, 20, "4m50s", "curl/8.5.0"),
+         verdict=f"medium {SPRAY} x25 9s..5m9s explain.looks_like:attack"),
     dict(name="spray-turns",
          story="A rotation, and then six external clients more: 20 of 26 "
                "internal, so it becomes an attack.",

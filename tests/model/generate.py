@@ -590,6 +590,10 @@ def key_rotation(log):
         address = log.inside() if i < internal else log.outside()
         own = i < single if single_first else i >= clients - single
         plan.append((address, own))
+    if log.rng.random() < 0.5:  # Other agents, earlier: still in the window?
+        before = log.start - log.rng.randrange(50, 350) * SECOND
+        for i in range(log.rng.randrange(1, clients // 2)):
+            log.failure(before + i * SECOND, plan[i][0], agent="old/v1")
     # All clients twice in the same order, so that the second agent of those
     # that have two is seen early.
     step = 200 * SECOND // (2 * clients)
