@@ -69,12 +69,11 @@ void ClassifyRequest(const EventView& event,
   view->anonymous =
       user.username == kAnonymous || user.InGroup(kUnauthenticated);
   view->named = !user.username.empty() && !view->anonymous;
-  view->oauth_login =
-      event.HasAnnotation("authentication.openshift.io/decision") ||
+  view->oauth_failure =
+      event.code == 401 && user.username == kAnonymous &&
       event.HasAnnotation("authentication.openshift.io/username");
   view->authentication_failed =
-      event.code == 401 &&
-      (user.username.empty() || (view->anonymous && view->oauth_login));
+      view->oauth_failure || (event.code == 401 && user.username.empty());
   ClassifyDecision(event, view);
   view->self_review =
       view->on_resource && event.object_ref.resource.starts_with("selfsubject");
@@ -87,7 +86,7 @@ void ClassifyRequest(const EventView& event,
     }
   }
   if (view->anonymous && view->let_in && !view->public_path &&
-      !view->oauth_login) {
+      !view->oauth_failure) {
     view->traits |= kTraitAnonymousLetIn;
   }
   if (event.object_ref.resource == "certificatesigningrequests" &&

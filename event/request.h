@@ -37,11 +37,11 @@ struct RequestView {
   bool long_running = false;
   bool on_resource = false;  // objectRef names a resource.
   bool public_path = false;
-  bool discovery = false;    // A discovery path.
-  bool self_review = false;  // selfsubject…reviews
-  bool anonymous = false;    // system:anonymous / system:unauthenticated
-  bool named = false;        // Authenticated, not anonymous.
-  bool oauth_login = false;  // OpenShift's oauth-server.
+  bool discovery = false;      // A discovery path.
+  bool self_review = false;    // selfsubject…reviews
+  bool anonymous = false;      // system:anonymous / system:unauthenticated
+  bool named = false;          // Authenticated, not anonymous.
+  bool oauth_failure = false;  // A failed login at OpenShift's oauth-server.
   bool authentication_failed = false;  // Counts for unauthorized-burst.
   bool let_in = false;
   bool denied = false;  // Not let in, with a 401 or 403.

@@ -366,7 +366,7 @@ void Observer::Observe(const EventView& event, std::string_view input_cluster) {
       Refuse(request, RefusalClass::kUnauthenticated, identity, cluster);
     }
   } else if (request.anonymous) {
-    if (request.denied && cluster->anonymous && !request.oauth_login) {
+    if (request.denied && cluster->anonymous) {
       Refuse(request, RefusalClass::kAnonymous, identity, cluster);
     }
   } else if (request.named && cluster->sightings) {

@@ -65,10 +65,11 @@ TEST(AnonymousAccess, InnocentLookAlikes) {
        {"let_in:medium:1"}},
       {"encoded", Request().Uri("/%68ealthz").Verb("get"), {}},
       {"denied", Request().Resource("pods").Code(403).Forbid(), {}},
-      {"login page",
+      {"failed login, though its path is open",
        Request()
            .Uri("/oauth/authorize")
-           .Annotation("authentication.openshift.io/decision", "allow"),
+           .Code(401)
+           .Annotation("authentication.openshift.io/username", "dana"),
        {}},
   };
   for (const Case& c : cases) {

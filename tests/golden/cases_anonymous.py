@@ -195,6 +195,30 @@ medium anonymous-access/let_in client=203.0.113.7 class=other target=other x2 32
  9s | 203.0.113.7 | anonymous | get /x/../healthz | 200 allow
 """,
          verdict="quiet"),
+    dict(name="anonymous-access-oauth",
+         story="Only a login that failed is none of anonymous-access's: the "
+               "login page, a login that succeeded and whatever else carries "
+               "the annotation were let in.",
+         events="""
+ 0s | 203.0.113.7 | anonymous | get /oauth/authorize?client_id=c | 302 allow | note authentication.openshift.io/decision=allow; note authentication.openshift.io/username=dana
+ 1s | 203.0.113.7 | anonymous | get /oauth/authorize?client_id=c | 401 allow | note authentication.openshift.io/decision=deny; note authentication.openshift.io/username=dana
+ 2s | 203.0.113.8 | anonymous | list /api/v1/secrets | 200 allow | note authentication.openshift.io/username=dana
+""",
+         verdict="""
+medium anonymous-access/let_in client=203.0.113.7 class=read target=/oauth/authorize x1 0s..0s
+critical anonymous-access/let_in client=203.0.113.8 class=read target=secrets x1 2s..2s
+"""),
+    dict(name="anonymous-probing-oauth",
+         story="Denied, but no failed login: 403, or 401 without the name that "
+               "was tried.",
+         events="""
+ 0s..11s x12 | 203.0.113.7 | anonymous | get /oauth/token | 403 forbid | note authentication.openshift.io/username=dana
+ 0s..11s x12 | 203.0.113.8 | anonymous | get /oauth/token | 401 | note authentication.openshift.io/decision=error
+""",
+         verdict="""
+low anonymous-probing/probing client=203.0.113.7 x12 0s..11s
+low anonymous-probing/probing client=203.0.113.8 x12 0s..11s
+"""),
     dict(name="innocent-own-public-path",
          story="A path that the operator calls public.",
          config="public_paths: [/healthz, /metrics]\n",

@@ -150,12 +150,11 @@ medium {BURST}203.0.113.7 x10 20m..20m9s
 0s..9s x10 | 203.0.113.7 | anonymous | get /oauth/authorize?client_id=c | 401 | note authentication.openshift.io/decision=deny; note authentication.openshift.io/username=kubeadmin
 """,
          verdict=f"medium {BURST}203.0.113.7 x10 0s..9s"),
-    dict(name="innocent-oauth-login",
-         story="A login page of OpenShift's oauth-server and a login that "
-               "succeeded: anonymous by name only.",
+    dict(name="innocent-oauth-failures",
+         story="Nine failed logins at OpenShift's oauth-server, on as many "
+               "paths: too few for a burst, and no probing.",
          events="""
-0s | 203.0.113.7 | anonymous | get /oauth/authorize?client_id=c | 302 allow | note authentication.openshift.io/decision=allow; note authentication.openshift.io/username=dana
-1s..9s x9 | 203.0.113.7 | anonymous | get /oauth/authorize?client_id=c | 401 | note authentication.openshift.io/decision=deny; note authentication.openshift.io/username=dana
+0s..9s x9 | 203.0.113.7 | anonymous | get /oauth/authorize/{i} | 401 | note authentication.openshift.io/username=dana
 """,
          verdict="quiet"),
     dict(name="innocent-below-threshold",
