@@ -1,5 +1,6 @@
 #include "event/path.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -111,11 +112,16 @@ void NormalizePath(std::string_view request_uri, std::string* path) {
 
 bool IsPublicPath(std::string_view path,
                   std::span<const std::string> public_paths) {
-  path = WithoutTrailingSlash(path);
-  for (const std::string& public_path : public_paths) {
-    if (path == WithoutTrailingSlash(public_path)) return true;
+  const std::string_view bare = WithoutTrailingSlash(path);
+  if (bare != "/healthz" && bare != "/livez" && bare != "/readyz" &&
+      bare != "/version") {
+    return std::find(public_paths.begin(), public_paths.end(), path) !=
+           public_paths.end();
   }
-  return false;
+  return std::any_of(public_paths.begin(), public_paths.end(),
+                     [&](const std::string& public_path) {
+                       return path == public_path || bare == public_path;
+                     });
 }
 
 std::string_view FirstTwoSegments(std::string_view path) {

@@ -13,7 +13,9 @@ namespace klaxon {
 // the root; a bad escape ("%zz") stays as it is written.
 void NormalizePath(std::string_view request_uri, std::string* path);
 
-// Whether `path` (normalised) is one of `public_paths`, a trailing "/" apart.
+// Whether `path` (normalised) is one of `public_paths`. Behind /healthz,
+// /livez, /readyz and /version a trailing "/" is optional, all others are
+// exact.
 bool IsPublicPath(std::string_view path,
                   std::span<const std::string> public_paths);
 

@@ -143,21 +143,25 @@ TEST(NormalizePath, FindsDotsAtEveryOffset) {
   }
 }
 
-TEST(IsPublicPath, AcceptsExactlyTheListAndATrailingSlash) {
+TEST(IsPublicPath, AcceptsExactlyTheList) {
   const std::vector<std::string> paths = DefaultPublicPaths();
   for (const char* path :
-       {"/healthz", "/livez", "/readyz", "/version", "/version/",
-        "/openid/v1/jwks", "/.well-known/openid-configuration",
+       {"/healthz", "/livez", "/readyz", "/version", "/healthz/", "/livez/",
+        "/readyz/", "/version/", "/openid/v1/jwks",
+        "/.well-known/openid-configuration",
         "/.well-known/oauth-authorization-server"}) {
     EXPECT_TRUE(IsPublicPath(path, paths)) << path;
   }
-  for (const char* path : {"/", "", "/livez/etcd", "/healthz/ping", "/versions",
-                           "/api", "/openid/v1", "/Healthz", "healthz"}) {
+  for (const char* path :
+       {"/", "", "/livez/etcd", "/healthz/ping", "/versions", "/api",
+        "/openid/v1", "/Healthz", "healthz", "/openid/v1/jwks/",
+        "/.well-known/openid-configuration/"}) {
     EXPECT_FALSE(IsPublicPath(path, paths)) << path;
   }
   const std::vector<std::string> own = {"/status/", "/"};
-  EXPECT_TRUE(IsPublicPath("/status", own));
+  EXPECT_FALSE(IsPublicPath("/status", own));
   EXPECT_TRUE(IsPublicPath("/status/", own));
+  EXPECT_FALSE(IsPublicPath("/healthz", own));
   EXPECT_TRUE(IsPublicPath("/", own));
 }
 

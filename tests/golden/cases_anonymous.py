@@ -219,6 +219,24 @@ critical anonymous-access/let_in client=203.0.113.8 class=read target=secrets x1
 low anonymous-probing/probing client=203.0.113.7 x12 0s..11s
 low anonymous-probing/probing client=203.0.113.8 x12 0s..11s
 """),
+    dict(name="anonymous-access-public-slash",
+         story="A trailing slash is optional behind the first four paths only; "
+               "a path that the operator gives is exact.",
+         config="public_paths: [/healthz, /openid/v1/jwks, /own, /other/]\n",
+         events="""
+ 0s | 203.0.113.7 | anonymous | get /healthz/ | 200 allow
+ 1s | 203.0.113.7 | anonymous | get /openid/v1/jwks | 200 allow
+ 2s | 203.0.113.7 | anonymous | get /own | 200 allow
+ 3s | 203.0.113.7 | anonymous | get /other/ | 200 allow
+ 4s | 203.0.113.8 | anonymous | get /openid/v1/jwks/ | 200 allow
+ 5s | 203.0.113.8 | anonymous | get /own/ | 200 allow
+ 6s | 203.0.113.8 | anonymous | get /other | 200 allow
+""",
+         verdict="""
+medium anonymous-access/let_in client=203.0.113.8 class=read target=/openid/v1 x1 4s..4s
+medium anonymous-access/let_in client=203.0.113.8 class=read target=/own x1 5s..5s
+medium anonymous-access/let_in client=203.0.113.8 class=read target=/other x1 6s..6s
+"""),
     dict(name="innocent-own-public-path",
          story="A path that the operator calls public.",
          config="public_paths: [/healthz, /metrics]\n",
