@@ -15,16 +15,18 @@ bool IsConnectSubresource(std::string_view s) {
 
 RequestPart PartOf(const EventView& event, bool long_running) {
   switch (event.stage) {
+    case Stage::kRequestReceived:
+      return RequestPart::kIgnored;
     case Stage::kResponseStarted:
       return RequestPart::kJudged;
+    // Missing, or a word of which we have not heard: an event nevertheless.
+    case Stage::kUnknown:
     case Stage::kResponseComplete:
     case Stage::kPanic:
-      return long_running && !event.user.username.empty()
-                 ? RequestPart::kEnded
-                 : RequestPart::kJudged;
-    default:
-      return RequestPart::kIgnored;
+      break;
   }
+  return long_running && !event.user.username.empty() ? RequestPart::kEnded
+                                                      : RequestPart::kJudged;
 }
 
 void ClassifyDecision(const EventView& event, RequestView* view) {

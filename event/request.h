@@ -14,7 +14,7 @@
 namespace klaxon {
 
 enum class RequestPart : uint8_t {
-  kIgnored,  // RequestReceived, an unknown stage: never judged.
+  kIgnored,  // RequestReceived: never judged.
   kJudged,   // The request itself; exactly one a request.
   kEnded,    // Only says that a long-running request ended.
 };

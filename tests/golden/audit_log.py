@@ -13,7 +13,7 @@ WHO    nobody (a failed authentication), anonymous, account NS/NAME, kubelet
 URI    tells the objectRef too, as kube-apiserver works it out
 allow  authorization.k8s.io/decision
 MORE   agent=..., credential=..., certificate=LABEL, groups=A,B (or groups= for
-       none), stage=..., id=AUDIT-ID, received=TIME, reason=..., pod=..., node=...,
+       none), stage=... (stage= for none), id=AUDIT-ID, received=TIME, reason=..., pod=..., node=...,
        as=IMPERSONATED USER, legacy[=SECRET], note KEY=ANNOTATION, cluster=...,
        request=JSON, response=JSON, issues=LABEL (a CSR's status.certificate),
        no-stage-time, twice (the line stands in the log two times)
@@ -196,8 +196,8 @@ class Log:
         code, *decision = answer.split()
         long_running = verb in ("watch", "proxy") or (
             ref or {}).get("subresource") in LONG_RUNNING
-        stage = options.get("stage") or (
-            "ResponseStarted" if long_running or who == "nobody"
+        stage = options.get(
+            "stage", "ResponseStarted" if long_running or who == "nobody"
             else "ResponseComplete")
         received = (micros(options["received"]) if "received" in options
                     else time - 1000)
@@ -208,6 +208,8 @@ class Log:
                                             f"{len(self.lines) + 1:012d}",
             "stage": stage, "requestURI": uri, "verb": verb,
             "user": self.user(who, options)}
+        if not stage:
+            del event["stage"]
         if "as" in options:
             name, groups = user_of(options["as"])
             event["impersonatedUser"] = {"username": name, "groups": groups}

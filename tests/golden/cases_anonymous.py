@@ -237,6 +237,18 @@ medium anonymous-access/let_in client=203.0.113.8 class=read target=/openid/v1 x
 medium anonymous-access/let_in client=203.0.113.8 class=read target=/own x1 5s..5s
 medium anonymous-access/let_in client=203.0.113.8 class=read target=/other x1 6s..6s
 """),
+    dict(name="anonymous-access-odd-stage",
+         story="Without a stage, or with one of which nobody has heard, a "
+               "request is judged as at its end; of a watch it is the end.",
+         events="""
+ 0s | 203.0.113.7 | anonymous | list /api/v1/nodes | 200 allow | stage=
+ 1s | 203.0.113.7 | anonymous | list /api/v1/nodes | 200 allow | stage=Done; id=one
+ 1s | 203.0.113.7 | anonymous | list /api/v1/nodes | 200 allow | stage=ResponseComplete; id=one
+ 2s | 203.0.113.7 | anonymous | watch /api/v1/nodes | 200 allow | stage=Done
+ 3s | 203.0.113.7 | anonymous | list /api/v1/nodes | 200 allow | stage=RequestReceived
+""",
+         verdict="high anonymous-access/let_in client=203.0.113.7 class=read "
+                 "target=nodes x3 0s..2s"),
     dict(name="innocent-own-public-path",
          story="A path that the operator calls public.",
          config="public_paths: [/healthz, /metrics]\n",
