@@ -140,6 +140,17 @@ std::string_view AgentFamilyName(AgentFamily family) {
   return kFamilyNames[static_cast<size_t>(family)];
 }
 
+uint32_t Sighting::shape() const {
+  uint32_t shape = 0;
+  for (SightingFlag flag :
+       {SightingFlag::kPeerNotLoopback, SightingFlag::kAccountGroup,
+        SightingFlag::kNodesGroup, SightingFlag::kWithoutGroups,
+        SightingFlag::kMasters}) {
+    if (ever(flag)) shape |= Bit(flag);
+  }
+  return shape;
+}
+
 void Sighting::AddAgent(EventTime time, uint64_t hash) {
   for (auto it = agents.begin(); it != agents.end(); ++it) {
     if (it->second != hash) continue;

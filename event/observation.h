@@ -168,7 +168,7 @@ struct Span {
 
 // Who was seen with which credential from where, within one minute.
 struct Sighting {
-  // Identity.
+  // Identity; and shape().
   std::string cluster;
   std::string user;
   // "JTI=…", "X509SHA256=…", or "secret:NS/NAME" for a legacy token whose
@@ -199,6 +199,10 @@ struct Sighting {
   const Span& flag(SightingFlag flag) const {
     return flags[static_cast<size_t>(flag)];
   }
+  // The flags that say what the user is, not what it does; the same of every
+  // event of a sighting, so that one who lacks a group is not counted together
+  // with one who has it. Identity.
+  uint32_t shape() const;
   void AddAgent(EventTime time, uint64_t hash);
   // REQUIRES: equal identity.
   void Merge(const Sighting& other);

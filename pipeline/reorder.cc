@@ -34,6 +34,7 @@ void AppendKey(const Sighting& value, std::string* key) {
   w.Uint(static_cast<uint64_t>(value.family));
   w.Text(value.pod);
   w.Text(value.node);
+  w.Uint(value.shape());
 }
 
 void AppendKey(const RefusalGroup& value, std::string* key) {

@@ -42,6 +42,17 @@ critical forged-identity/account_without_groups user=system:serviceaccount:shop:
 """,
          verdict="critical forged-identity/node_without_group "
                  "user=system:node:n1 credential_id=x x1 0s..0s"),
+    dict(name="forged-among-genuine",
+         story="A kubelet works, and within the same minute, without a "
+               "credential id to tell them apart, one that lacks the group: "
+               "counted is what is forged.",
+         events="""
+ 1s..2s x2 | 10.0.0.7 | kubelet w1 | list /api/v1/pods | 200 allow
+10s | 10.0.0.7 | system:node:w1 | list /api/v1/pods | 200 allow
+20s | 10.0.0.7 | kubelet w1 | list /api/v1/pods | 200 allow
+""",
+         verdict="critical forged-identity/node_without_group "
+                 "user=system:node:w1 credential_id= x1 10s..10s"),
     dict(name="forged-apiserver",
          story="system:apiserver over the network, by peer: claiming loopback "
                "does not help.",
