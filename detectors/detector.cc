@@ -5,13 +5,14 @@
 namespace klaxon {
 namespace {
 
-// Whether a request of its own (not the mere end of one) happened at `time`.
-bool RequestAt(const Sighting& s, EventTime time) {
+// When it first made a request of its own (not the mere end of one).
+EventTime FirstRequest(const Sighting& s) {
+  EventTime first = kMaxTime;
   for (SightingFlag flag : {SightingFlag::kLetIn, SightingFlag::kRefused}) {
     const Span& span = s.flag(flag);
-    if (span.ever() && span.first <= time) return true;
+    if (span.ever()) first = std::min(first, span.first);
   }
-  return false;
+  return first;
 }
 
 }  // namespace
@@ -19,9 +20,11 @@ bool RequestAt(const Sighting& s, EventTime time) {
 uint64_t SightingCount(const Judged& judged, EventTime since) {
   const Sighting& s = *judged.sighting;
   if (judged.kind == JudgedKind::kTotal) {
-    return s.requests - std::min<uint64_t>(RequestAt(s, since), s.requests);
+    // The first one was counted, or came before the rule held.
+    return s.requests -
+           std::min<uint64_t>(FirstRequest(s) <= since, s.requests);
   }
-  return judged.time == since && RequestAt(s, since) ? 1 : 0;
+  return judged.time == since && FirstRequest(s) == since ? 1 : 0;
 }
 
 Episode& AddSighting(const Judged& judged, EventTime since,

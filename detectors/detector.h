@@ -100,8 +100,9 @@ class Detector {
 
 // How a sighting counts for a rule that holds from `since` on (the time at
 // which key and flags that the rule needs are all there).
-// At kSeen at that time: 1 where that first event is a request of its own, 0
-// where it is only the end of a long-running one. At kTotal: the others.
+// At kSeen at that time: 1 where that first event is the sighting's first
+// request of its own, 0 where it is only the end of a long-running one. At
+// kTotal: the others. (How many there were of each time is not known.)
 uint64_t SightingCount(const Judged& judged, EventTime since);
 
 // Adds a sighting, as judged, to an episode: times, count, identity, evidence.

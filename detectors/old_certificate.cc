@@ -24,6 +24,8 @@ struct Known {  // Per credential id.
   EventTime not_before = kNoTime;
   EventTime not_after = kNoTime;
   Evidence evidence = Evidence::kFirstSeen;
+  // Since when the dates are known; kNoTime: from the start.
+  EventTime learned = kNoTime;
   // No certificate had been forgotten when this one was first met: that
   // nothing else is known of it then means that nothing was.
   bool complete = false;
@@ -32,6 +34,7 @@ struct Known {  // Per credential id.
     out->Int(not_before);
     out->Int(not_after);
     out->Uint(static_cast<uint64_t>(evidence));
+    out->Int(learned);
     out->Bool(complete);
   }
   void Load(WireReader* in) {
@@ -39,7 +42,22 @@ struct Known {  // Per credential id.
     not_before = in->Int();
     not_after = in->Int();
     evidence = static_cast<Evidence>(in->Uint());
+    learned = in->Int();
     complete = in->Bool();
+  }
+  // What was known at `time`; kNoTime: nothing.
+  EventTime NotBefore(EventTime time) const {
+    return time < learned ? kNoTime : not_before;
+  }
+  EventTime NotAfter(EventTime time) const {
+    return time < learned ? kNoTime : not_after;
+  }
+  Evidence EvidenceAt(EventTime time) const {
+    return time < learned ? Evidence::kFirstSeen : evidence;
+  }
+  Nanos AgeAt(EventTime time) const {
+    const EventTime begin = NotBefore(time);
+    return time - (begin != kNoTime ? begin : first_seen);
   }
 };
 
@@ -99,6 +117,7 @@ class OldCertificate final : public Detector {
     const auto not_after = ParseTime(deed.field("not_after"));
     if (!not_before || !not_after) return;
     Known& known = Touch(deed.field("credential_id"), deed.time);
+    if (known.not_before == kNoTime) known.learned = deed.time;
     known.not_before = *not_before;
     known.not_after = *not_after;
     known.evidence = Evidence::kIssued;
@@ -121,6 +140,14 @@ class OldCertificate final : public Detector {
     const bool met = known_.Find(credential) != nullptr;
     Known& known = known_.Touch(credential, time);
     if (!met) known.complete = known_.evicted() == 0;
+    if (known.evidence != Evidence::kFirstSeen) return known;
+    const auto it = inventory_.find(credential);
+    if (it != inventory_.end()) {
+      known.not_before = it->second.not_before;
+      known.not_after = it->second.not_after;
+      known.evidence = Evidence::kInventory;
+      known.learned = kNoTime;
+    }
     return known;
   }
 
@@ -129,20 +156,7 @@ class OldCertificate final : public Detector {
     if (known.first_seen == kNoTime || time < known.first_seen) {
       known.first_seen = time;
     }
-    if (known.evidence == Evidence::kFirstSeen) {
-      auto it = inventory_.find(credential);
-      if (it != inventory_.end()) {
-        known.not_before = it->second.not_before;
-        known.not_after = it->second.not_after;
-        known.evidence = Evidence::kInventory;
-      }
-    }
     return known;
-  }
-
-  static Nanos AgeAt(const Known& known, EventTime time) {
-    return time -
-           (known.not_before != kNoTime ? known.not_before : known.first_seen);
   }
 
   void JudgeSighting(const Judged& judged, JudgeContext& context) {
@@ -179,29 +193,29 @@ class OldCertificate final : public Detector {
 
   void JudgeAge(const Judged& judged, const std::string& credential,
                 const Known& known, EventTime time, JudgeContext& context) {
-    const Nanos age = AgeAt(known, time);
+    const Nanos age = known.AgeAt(time);
     if (age < warn_) return;
     const Sighting& s = *judged.sighting;
     // Old already when first seen in this minute, or since within it?
     const EventTime since =
-        AgeAt(known, s.seen.first) >= warn_ ? s.seen.first : time;
+        known.AgeAt(s.seen.first) >= warn_ ? s.seen.first : time;
+    const Evidence evidence = known.EvidenceAt(time);
     const bool heuristic = !credential.starts_with(kCertificatePrefix);
-    Episode& episode = AddSighting(
-        judged, since, KeyOf(s, credential, "age"), 0,
-        age >= high_     ? Severity::kHigh
-        : age >= medium_ ? Severity::kMedium
-                         : Severity::kLow,
-        "age",
-        heuristic                                ? Confidence::kLow
-        : known.evidence == Evidence::kFirstSeen ? Confidence::kMedium
-                                                 : Confidence::kHigh,
-        context.episodes);
+    Episode& episode =
+        AddSighting(judged, since, KeyOf(s, credential, "age"), 0,
+                    age >= high_     ? Severity::kHigh
+                    : age >= medium_ ? Severity::kMedium
+                                     : Severity::kLow,
+                    "age",
+                    heuristic                          ? Confidence::kLow
+                    : evidence == Evidence::kFirstSeen ? Confidence::kMedium
+                                                       : Confidence::kHigh,
+                    context.episodes);
     episode.SetExplain("age_days", age / kDay);
     episode.SetExplain(
-        "evidence",
-        std::string(kEvidenceNames[static_cast<size_t>(known.evidence)]));
+        "evidence", std::string(kEvidenceNames[static_cast<size_t>(evidence)]));
     episode.SetExplain("warn", FormatDuration(warn_));
-    if (known.not_before != kNoTime) {
+    if (known.NotBefore(time) != kNoTime) {
       episode.SetExplain("not_before", FormatTime(known.not_before));
     } else {
       episode.SetExplain("first_seen", FormatTime(known.first_seen));
@@ -212,12 +226,13 @@ class OldCertificate final : public Detector {
 
   void JudgeExpiry(const Judged& judged, const std::string& credential,
                    const Known& known, EventTime time, JudgeContext& context) {
-    if (known.not_after == kNoTime || known.not_after - time >= expiring_) {
-      return;
-    }
+    const auto near = [&](EventTime at) {
+      const EventTime end = known.NotAfter(at);
+      return end != kNoTime && end - at < expiring_;
+    };
+    if (!near(time)) return;
     const Sighting& s = *judged.sighting;
-    const EventTime since =
-        known.not_after - s.seen.first < expiring_ ? s.seen.first : time;
+    const EventTime since = near(s.seen.first) ? s.seen.first : time;
     Episode& episode = AddSighting(
         judged, since, KeyOf(s, credential, "expiring"), 0, Severity::kInfo,
         "expiring", Confidence::kHigh, context.episodes);
@@ -243,7 +258,8 @@ class OldCertificate final : public Detector {
     const EventTime after = own.first_used + superseded_after_;
     auto it = order.entries.begin();
     // Where its notBefore is not known, nothing that came earlier can count.
-    if (mine->not_before == kNoTime) {
+    const EventTime my_begin = mine->NotBefore(time);
+    if (my_begin == kNoTime) {
       it = std::lower_bound(it, order.entries.end(), after,
                             [](const CertificateUses::Entry& e, EventTime t) {
                               return e.first_used < t;
@@ -254,8 +270,9 @@ class OldCertificate final : public Detector {
       if (it->credential == own.credential) continue;
       const Known* other = known_.Find(it->credential);
       if (other == nullptr) continue;
-      if (mine->not_before != kNoTime && other->not_before != kNoTime) {
-        if (other->not_before > mine->not_before) return &*it;
+      const EventTime begin = other->NotBefore(time);
+      if (my_begin != kNoTime && begin != kNoTime) {
+        if (begin > my_begin) return &*it;
       } else if (it->first_used >= after && order.complete && mine->complete &&
                  other->complete) {
         return &*it;
@@ -281,7 +298,7 @@ class OldCertificate final : public Detector {
     const CertificateUses::Entry* by = ReplacedBy(own, order, time);
     if (by == nullptr) return;
     const EventTime since =
-        used.first - by->first_used > superseded_after_ ? used.first : time;
+        ReplacedBy(own, order, used.first) != nullptr ? used.first : time;
     Episode& episode = AddSighting(
         judged, since, KeyOf(s, credential, "superseded"), 0, Severity::kHigh,
         "superseded", Confidence::kHigh, context.episodes);

@@ -44,6 +44,21 @@ high old-certificate/age user=dan credential_id=d x1 0s..0s explain.age_days:800
          verdict='low old-certificate/age user=dana credential_id=d x1 31d..31d '
                  'explain.age_days:31 confidence:high "explain.evidence:'
                  'notBefore of the certificate issued by a CSR"'),
+    dict(name="certificate-age-csr-late",
+         story="The log tells of the certificate between two uses of one "
+               "minute: what came before that was not known to be old.",
+         certificates={"d": Certificate("dana", -90, 275, "devs"),
+                       "e": Certificate("erin", -90, 275, "devs")},
+         events=f"""
+10s | 127.0.0.1 | {CONTROLLER} | {CSR.format("dana")} | issues=d
+10s | 127.0.0.1 | {CONTROLLER} | {CSR.format("erin")} | issues=e
+{used("0s", "d")}
+{used("20s", "d")}
+{used("2m", "d")}
+{used("0s", "e", "erin")}
+""",
+         verdict="medium old-certificate/age user=dana credential_id=d x2 "
+                 "20s..2m explain.age_days:90"),
     dict(name="certificate-age-first-seen",
          story="Nothing is known but the first time it was seen: in use for at "
                "least 30 days, and once a day from then on.",
