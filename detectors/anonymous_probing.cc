@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "detectors/failure_window.h"
 
@@ -10,6 +11,51 @@ namespace klaxon {
 namespace {
 
 constexpr std::string_view kName = "anonymous-probing";
+
+// The two users refused last, to tell whether all since some time are one.
+// (Whoever is in group system:unauthenticated may have any name.)
+class NewestUsers {
+ public:
+  void Add(std::string_view user, EventTime time) {
+    if (user.empty()) return;
+    Entry& newest = entries_[0];
+    Entry& other = entries_[1];
+    if (user == newest.user) {
+      newest.time = std::max(newest.time, time);
+      return;
+    }
+    if (time >= other.time) {
+      other.user = user;
+      other.time = time;
+    }
+    if (other.time > newest.time) std::swap(newest, other);
+  }
+  // Another one than the newest, refused at `begin` or later; or empty.
+  std::string_view OtherSince(EventTime begin) const {
+    return entries_[1].time >= begin ? std::string_view(entries_[1].user)
+                                     : std::string_view();
+  }
+  std::string_view newest() const { return entries_[0].user; }
+  void Save(WireWriter* out) const {
+    for (const Entry& entry : entries_) {
+      out->Text(entry.user);
+      out->Int(entry.time);
+    }
+  }
+  void Load(WireReader* in) {
+    for (Entry& entry : entries_) {
+      entry.user = in->Text();
+      entry.time = in->Int();
+    }
+  }
+
+ private:
+  struct Entry {
+    std::string user;
+    EventTime time = kNoTime;
+  };
+  std::array<Entry, 2> entries_;  // Newest first.
+};
 
 struct Prober {
   FailureWindow window;
@@ -22,13 +68,16 @@ struct Prober {
   int64_t peak_told = 0;
   int64_t paths_told = 0;
   int64_t paths_max = 0;
+  NewestUsers users;
   void Save(WireWriter* out) const {
     window.Save(out);
+    users.Save(out);
     PutSample(sample, out);
     out->Bool(fired);
   }
   void Load(WireReader* in) {
     window.Load(in);
+    users.Load(in);
     GetSample(in, &sample);
     fired = in->Bool();
     paths_max = static_cast<int64_t>(window.size());
@@ -131,6 +180,7 @@ class AnonymousProbing final : public Detector {
     Prober& prober = ProberOf(judged, now);
     if (judged.first_of_group) prober.sample = group.sample;
     if (!AddToWindow(refusal, prober)) return;
+    prober.users.Add(group.user, now);
     const auto size = static_cast<int64_t>(prober.window.size());
     Episode* open =
         prober.fired ? context.episodes->Touch(kName, "probing", group.client,
@@ -158,6 +208,8 @@ class AnonymousProbing final : public Detector {
     } else {
       open = &context.episodes->Add(KeyOf(group.client), quiet_, c,
                                     &prober.episode);
+      open->user.Add(prober.users.newest());
+      open->user.Add(prober.users.OtherSince(prober.window.first_time()));
       open->SetExplain("threshold", threshold_);
       open->SetExplain("threshold_paths", threshold_paths_);
       open->SetExplain("window", FormatDuration(window_));

@@ -208,6 +208,19 @@ medium anonymous-access/let_in client=203.0.113.7 class=other target=other x2 32
 medium anonymous-access/let_in client=203.0.113.7 class=read target=/oauth/authorize x1 0s..0s
 critical anonymous-access/let_in client=203.0.113.8 class=read target=secrets x1 2s..2s
 """),
+    dict(name="anonymous-probing-users",
+         story="Ten requests under ten names of the unauthenticated group: the "
+               "alert names none. Of nine others and ten of one name, 60 s "
+               "later, it names that one.",
+         events="""
+ 0s..9s x10 | 203.0.113.7 | guest{i} | list /api/v1/pods | 403 forbid | groups=system:unauthenticated
+ 0s..8s x9 | 203.0.113.8 | guest{i} | list /api/v1/pods | 403 forbid | groups=system:unauthenticated
+ 69s..78s x10 | 203.0.113.8 | guest | list /api/v1/pods | 403 forbid | groups=system:unauthenticated
+""",
+         verdict="""
+low anonymous-probing/probing client=203.0.113.7 x10 0s..9s user:
+low anonymous-probing/probing client=203.0.113.8 x10 69s..78s user:guest
+"""),
     dict(name="anonymous-probing-oauth",
          story="Denied, but no failed login: 403, or 401 without the name that "
                "was tried.",
