@@ -22,8 +22,8 @@ import reference  # noqa: E402
 
 DETECTORS = {"anonymous-access", "anonymous-probing", "unauthorized-burst",
              "service-account-external", "old-certificate", "forged-identity"}
-FIELDS = ("rule", "severity", "status", "client", "count", "first_seen",
-          "last_seen")
+FIELDS = ("rule", "severity", "status", "client", "user", "credential_id",
+          "count", "first_seen", "last_seen")
 
 
 def scan(klaxon, config_path, paths, more=()):

@@ -826,8 +826,12 @@ def probing(log):
         length = log.rng.choice([20 * SECOND, MINUTE - MICRO, MINUTE,
                                  MINUTE + MICRO, 3 * MINUTE])
         begin = log.start + log.rng.randrange(0, 900) * SECOND
+        names = log.rng.choice([0, 0, 1, 2, 20]) if count < 99 else 0
         for i, t in enumerate(spread(log, count, begin, length)):
-            log.refused(t, anonymous(), client, verb="get",
+            user = anonymous()
+            if names and i > log.rng.randrange(count):
+                user["username"] = f"guest{log.rng.randrange(names)}"
+            log.refused(t, user, client, verb="get",
                         resource=f"r{i % distinct}", agent=CURL,
                         query=f"?n={i}")
         if log.rng.random() < 0.3:
@@ -969,6 +973,9 @@ def forged(log):
             when = begin + j * log.rng.choice([1, 30, 600, 601]) * SECOND
             log.request(when, user, ips, verb=log.rng.choice(["get", "list"]),
                         code=log.rng.choice([200, 403]))
+            if log.rng.random() < 0.3:  # Beside a genuine one.
+                log.request(when + log.rng.choice([-2, 1, 3]) * SECOND,
+                            {**user, "groups": own}, ips)
 
 
 @scenario
@@ -1026,6 +1033,15 @@ def oauth(log):
                         "authentication.openshift.io/decision": "deny",
                         "authentication.openshift.io/username":
                             f"u{i % 3}"})
+        for i in range(log.rng.choice([0, 3, 10])):  # None of these is one.
+            user = log.rng.choice([anonymous(), {
+                "username": "guest", "groups": ["system:unauthenticated"]}])
+            note = log.rng.choice(["username", "username", "decision"])
+            code, decision = log.rng.choice(
+                [(302, "allow"), (401, None), (403, "forbid"), (401, "allow")])
+            log.add(begin + i * 3 * SECOND, "get", f"/oauth/authorize/{i}",
+                    user, client, CURL, code=code, decision=decision,
+                    annotations={"authentication.openshift.io/" + note: "x"})
         for i in range(log.rng.choice([0, 1, 2])):
             log.failure(begin + i * SECOND + 7, client)
 
@@ -1137,6 +1153,7 @@ def odd_paths(log):
             "/livez", "/livez/", "/livez/etcd", "/livez?verbose", "//livez",
             "/%6civez", "/./livez", "/a/../livez", "/healthz", "/readyz/ping",
             "/version", "/version/", "/openid/v1/jwks", "/metrics",
+            "/openid/v1/jwks/", "/healthz/", "/healthz//", "/readyz/.",
             "/.well-known/openid-configuration", "/api", "/apis/x/v1", "/",
             "/%2e%2e/metrics", "/a//b/./c/../d", "/livezz", "/LIVEZ"])
         when = log.start + i * log.rng.randrange(1, 20) * SECOND
@@ -1250,6 +1267,10 @@ def stamps(log):
         event["stageTimestamp"] = time
         if kind == 2 and log.rng.random() < 0.5:
             del event["stageTimestamp"]
+        if event["stage"] != "RequestReceived" and log.rng.random() < 0.2:
+            event["stage"] = log.rng.choice(["", "Done", "responsestarted"])
+            if log.rng.random() < 0.5:
+                del event["stage"]
         if kind == 4 and len(event.get("sourceIPs", "")) == 1:
             event["sourceIPs"] = event["sourceIPs"][0]
         if kind == 5:  # As an exporter sorts the keys.
@@ -1276,7 +1297,12 @@ def issued_late(log):
                 status = {"certificate":
                           base64.b64encode(pem(bytes_).encode()).decode()}
                 body = {"kind": "CertificateSigningRequest", "status": status}
-                log.request(minute + (5 + n) * MINUTE, account(
+                issued = minute + (5 + n) * MINUTE + 10 * SECOND
+                for seconds in log.rng.sample([-5, 5, 7], 2):
+                    log.request(issued + seconds * SECOND,
+                                by_certificate(user, ["dev"], made[n][0]),
+                                client)
+                log.request(issued, account(
                     "kube-system", "certificate-controller", "jc"),
                     "127.0.0.1", "update", "certificatesigningrequests", "",
                     name=f"csr{i}{n}", subresource="status",
