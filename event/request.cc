@@ -29,6 +29,12 @@ RequestPart PartOf(const EventView& event, bool long_running) {
                                                       : RequestPart::kJudged;
 }
 
+bool IsDryRun(const EventView& event) {
+  const size_t query = event.request_uri.find('?');
+  return query != std::string_view::npos &&
+         event.request_uri.find("dryRun=All", query) != std::string_view::npos;
+}
+
 void ClassifyDecision(const EventView& event, RequestView* view) {
   if (!event.decision.empty()) {
     view->let_in = event.decision == "allow";
@@ -92,7 +98,7 @@ void ClassifyRequest(const EventView& event,
     view->traits |= kTraitAnonymousLetIn;
   }
   if (event.object_ref.resource == "certificatesigningrequests" &&
-      event.code >= 200 && event.code < 300) {
+      event.code >= 200 && event.code < 300 && !IsDryRun(event)) {
     view->traits |= kTraitCertificateRequest;
   }
 }

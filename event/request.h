@@ -23,7 +23,7 @@ enum class RequestPart : uint8_t {
 // have one of the traits it names (DetectorInfo-independent bit mask).
 enum Trait : uint32_t {
   kTraitAnonymousLetIn = 1 << 0,
-  kTraitCertificateRequest = 1 << 1,  // certificatesigningrequests, 2xx.
+  kTraitCertificateRequest = 1 << 1,  // certificatesigningrequests, 2xx, done.
 };
 
 struct RequestView {

@@ -125,6 +125,19 @@ medium old-certificate/age user=backup credential_id= x1 90d..90d confidence:low
          events=used("0s", "d"),
          verdict="low old-certificate/age user=dana credential_id=d x1 0s..0s "
                  "explain.warn:7d"),
+    dict(name="innocent-certificate-csr-dry-run",
+         story="A certificate in a CSR's status that was only tried "
+               "(dryRun=All), or refused, is not issued: nothing is known of "
+               "its age.",
+         certificates={"d": Certificate("dana", -90, 275, "devs"),
+                       "e": Certificate("erin", -90, 275, "devs")},
+         events=f"""
+0s | 127.0.0.1 | {CONTROLLER} | {CSR.format("dana").replace("status", "status?dryRun=All")} | issues=d
+0s | 127.0.0.1 | {CONTROLLER} | {CSR.format("erin").replace("200 allow", "409 allow")} | issues=e
+{used("2m", "d")}
+{used("2m", "e", "erin")}
+""",
+         verdict="quiet"),
     dict(name="innocent-certificate-age",
          story="29 days; a kubelet's; the control plane's on loopback; a token "
                "in use for years.",

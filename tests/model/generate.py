@@ -1306,6 +1306,9 @@ def issued_late(log):
                     "kube-system", "certificate-controller", "jc"),
                     "127.0.0.1", "update", "certificatesigningrequests", "",
                     name=f"csr{i}{n}", subresource="status",
+                    query=log.rng.choice(
+                        ["", "", "", "?dryRun=All"]),
+                    code=log.rng.choice([200, 201, 200, 409]),
                     group="certificates.k8s.io", **{log.rng.choice(
                         ["request", "response"]): body})
         for hours in log.rng.sample([1, 23, 25, 26, 49], 3):

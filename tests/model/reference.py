@@ -515,7 +515,8 @@ def steps_of(events):
 
 
 def issued_certificates(event):
-    if event.resource != "certificatesigningrequests":
+    if (event.resource != "certificatesigningrequests"
+            or not 200 <= event.code < 300 or "dryRun=All" in event.uri):
         return {}
     found = {}
     for body in event.bodies:
