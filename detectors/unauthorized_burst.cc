@@ -43,6 +43,14 @@ void Raise(std::string_view name, int64_t value, int64_t* told,
   episode.RaiseExplain(name, value);
 }
 
+// How long a client that fails no more can still matter: to its windows, to the
+// day of its low_and_slow alert, and to its burst, which a success keeps open.
+Nanos RememberedFor(const BurstSettings& settings) {
+  return std::max({settings.slow_window, settings.window, kDay,
+                   settings.success_within + settings.quiet}) +
+         kMinute;
+}
+
 // What was worked out of a group once, for all of its refusals.
 struct alignas(64) Place {
   uint64_t group_id = 0;
@@ -67,7 +75,7 @@ class UnauthorizedBurst final : public Detector {
       : settings_(*input.options),
         clients_({.name = "unauthorized-burst/clients",
                   .keys_max = input.keys_max,
-                  .expiry = std::max(settings_.slow_window, settings_.window)}),
+                  .expiry = RememberedFor(settings_)}),
         samples_({.name = "unauthorized-burst/samples",
                   .keys_max = input.keys_max,
                   .expiry = std::max(settings_.window, settings_.spray_window) +

@@ -102,6 +102,24 @@ medium {BURST}203.0.113.9 x100 0s..60s+1us
 20m9s1us | 203.0.113.7 | nobody | {POD} | 401
 """,
          verdict=f"medium {BURST}203.0.113.7 x11 0s..10m9s resolved"),
+    dict(name="burst-quiet-of-days",
+         story="The operator ends an episode after two quiet days: failures 36 "
+               "hours apart are of one, also where a success between them kept "
+               "it open; more than that are of another.",
+         config="detectors:\n  unauthorized-burst: {quiet: 2d}\n",
+         events=f"""
+{TEN}
+0s..9s x10 | 203.0.113.8 | nobody | {POD} | 401
+9m | 203.0.113.8 | dana | {POD} | 200 allow
+36h | 203.0.113.7 | nobody | {POD} | 401
+48h5m | 203.0.113.8 | nobody | {POD} | 401
+72h | 203.0.113.7 | nobody | {POD} | 401
+120h1us | 203.0.113.7 | nobody | {POD} | 401
+""",
+         verdict=f"""
+medium {BURST}203.0.113.7 x12 0s..72h resolved
+{SUCCESS}203.0.113.8 x11 0s..48h5m user:dana resolved
+"""),
     dict(name="burst-twice",
          story="Two bursts with more than ten minutes between them: two "
                "alerts.",
@@ -481,6 +499,17 @@ LOW_AND_SLOW = [
 {SLOW}203.0.113.7 x30 0s..29m resolved
 {SLOW}203.0.113.7 x32 0s..31m
 """),
+    dict(name="low-and-slow-short-window",
+         story="Five minutes within an hour are enough for this operator; what "
+               "the client fails hours later is of the same day's alert.",
+         config="detectors:\n  unauthorized-burst: "
+                "{slow_minutes: 5, slow_window: 1h}\n",
+         events=minutes(5) + f"""
+     7h | 203.0.113.7 | nobody | {POD} | 401
+ 20h59m | 203.0.113.7 | nobody | {POD} | 401
+    21h | 203.0.113.7 | nobody | {POD} | 401
+""",
+         verdict=f"{SLOW}203.0.113.7 x7 0s..20h59m resolved"),
     dict(name="low-and-slow-prefix",
          story="Thirty addresses of a /64 in turn, a failure a minute.",
          events="\n".join(f"{i}m | 2001:db8::{i + 1} | nobody | {POD} | 401"
