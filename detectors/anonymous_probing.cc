@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "detectors/failing_client.h"
 #include "detectors/failure_window.h"
 
 namespace klaxon {
@@ -59,7 +60,8 @@ class NewestUsers {
 
 struct Prober {
   FailureWindow window;
-  EventSample sample;  // Earliest of the minute of the newest refusal.
+  FailingMinutes minutes;  // Only where the window is longer than `quiet`.
+  EventSample sample;      // Earliest of the minute of the newest refusal.
   // There may be an open episode: it can outlive what is kept here.
   bool fired = true;
   // Not saved, as it can be found again: the episode, what it was told, and a
@@ -71,12 +73,14 @@ struct Prober {
   NewestUsers users;
   void Save(WireWriter* out) const {
     window.Save(out);
+    minutes.Save(out);
     users.Save(out);
     PutSample(sample, out);
     out->Bool(fired);
   }
   void Load(WireReader* in) {
     window.Load(in);
+    minutes.Load(in);
     users.Load(in);
     GetSample(in, &sample);
     fired = in->Bool();
@@ -159,16 +163,25 @@ class AnonymousProbing final : public Detector {
   }
 
   // False: the request was counted before.
-  bool AddToWindow(const Refusal& refusal, Prober& prober) const {
+  bool AddToWindow(const Refusal& refusal, uint64_t weight,
+                   Prober& prober) const {
     const bool new_path = !prober.window.HoldsPath(refusal.path);
-    if (!prober.window.Add(
-            {refusal}, window_,
-            static_cast<size_t>(std::max(threshold_, threshold_medium_)))) {
+    if (!prober.window.Add({refusal, 0, weight > 1}, window_, kept_)) {
       return false;
     }
+    if (outlasts_) prober.minutes.Add(refusal.time, weight, 0, window_);
     prober.paths_max = std::min(prober.paths_max + (new_path ? 1 : 0),
                                 static_cast<int64_t>(prober.window.size()));
     return true;
+  }
+
+  // There may be more in it than is kept one by one, of an episode before.
+  FailingMinutes::Sum WindowThatFired(const Prober& prober, uint64_t weight,
+                                      EventTime now) const {
+    if (outlasts_ && !prober.window.Whole(kept_)) {
+      return prober.minutes.Within(now, window_);
+    }
+    return {prober.window.size() + weight - 1, prober.window.first_time()};
   }
 
   // Of `judged`'s group one refusal, or `weight` at once.
@@ -179,7 +192,7 @@ class AnonymousProbing final : public Detector {
     probers_.ExpireUntil(now);
     Prober& prober = ProberOf(judged, now);
     if (judged.first_of_group) prober.sample = group.sample;
-    if (!AddToWindow(refusal, prober)) return;
+    if (!AddToWindow(refusal, weight, prober)) return;
     prober.users.Add(group.user, now);
     const auto size = static_cast<int64_t>(prober.window.size());
     Episode* open =
@@ -193,11 +206,14 @@ class AnonymousProbing final : public Detector {
     prober.fired = open != nullptr || size >= threshold_ ||
                    prober.paths_max >= threshold_paths_;
     if (!prober.fired) return;
+    const FailingMinutes::Sum fresh =
+        open ? FailingMinutes::Sum{weight, now}
+             : WindowThatFired(prober, weight, now);
     Contribution c;
     c.start = now;
-    c.first = open ? now : prober.window.first_time();
+    c.first = fresh.first;
     c.last = now;
-    c.count = open ? weight : prober.window.size() + weight - 1;
+    c.count = fresh.count;
     c.severity = size >= threshold_medium_ ? Severity::kMedium : Severity::kLow;
     c.rule = "probing";
     c.client = group.client;
@@ -231,6 +247,9 @@ class AnonymousProbing final : public Detector {
   const int64_t threshold_medium_;
   const Nanos window_;
   const Nanos quiet_;
+  const bool outlasts_ = window_ > quiet_;  // An episode may end within it.
+  const size_t kept_ =
+      static_cast<size_t>(std::max(threshold_, threshold_medium_));
   Table<Prober> probers_;
   std::vector<Place> places_;  // By group_id.
   std::vector<Persistent*> state_;

@@ -96,6 +96,17 @@ uint64_t FailingMinutes::Failures() const {
   return count;
 }
 
+FailingMinutes::Sum FailingMinutes::Within(EventTime now, Nanos span) const {
+  Sum sum;
+  for (const Entry& e : entries_) {
+    if (now - e.last > span) continue;
+    const bool cut = now - e.first > span;
+    sum.count += cut ? e.count - 1 : e.count;
+    sum.first = std::min(sum.first, cut ? e.last : e.first);
+  }
+  return sum;
+}
+
 void FailingMinutes::Save(WireWriter* out) const {
   out->Uint(entries_.size());
   for (const Entry& entry : entries_) {

@@ -43,6 +43,13 @@ class FailingMinutes {
   size_t DistinctMinutes() const;
   uint64_t Failures() const;
   EventTime first_time() const { return entries_.front().first; }
+  // Failures of the last `span`, a part of what is kept, and their first time.
+  // A minute that the window's edge cuts is counted but for its first failure.
+  struct Sum {
+    uint64_t count = 0;
+    EventTime first = kMaxTime;
+  };
+  Sum Within(EventTime now, Nanos span) const;
   void Save(WireWriter* out) const;
   void Load(WireReader* in);
 

@@ -84,6 +84,14 @@ void FailureWindow::RemoveSource(uint64_t source) {
   size_ = kept;
 }
 
+bool FailureWindow::Whole(size_t entries_max) const {
+  if (size_ >= entries_max) return false;  // Perhaps more.
+  for (uint32_t i = 0; i + 1 < size_; ++i) {
+    if ((*this)[i].after_dropped) return false;
+  }
+  return true;
+}
+
 size_t FailureWindow::DistinctPaths() const {
   Scratch<uint64_t> paths;
   for (uint32_t i = 0; i < size_; ++i) {

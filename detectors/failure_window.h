@@ -48,6 +48,9 @@ class FailureWindow {
     return ring_[Place(static_cast<uint32_t>(index))];
   }
   EventTime first_time() const { return ring_[head_].refusal.time; }
+  // Whether all that fell within the span is here, up to the newest: neither
+  // more than `entries_max`, nor counted without being kept.
+  bool Whole(size_t entries_max) const;
   size_t DistinctPaths() const;
   bool HoldsPath(uint64_t path) const;
   // No gap between neighbours above ten times the median gap. (Where some

@@ -137,6 +137,8 @@ class UnauthorizedBurst final : public Detector {
   void JudgeBurst(const std::string& key, FailingClient& client,
                   const Failure& failure, uint64_t source,
                   JudgeContext& context);
+  FailingMinutes::Sum WindowThatFired(const FailingClient& client,
+                                      const Failure& failure) const;
   void JudgeSlow(const std::string& key, FailingClient& client,
                  const Failure& failure, JudgeContext& context);
   void JudgeSpray(const Failure& failure, Place& place, JudgeContext& context);
@@ -148,6 +150,9 @@ class UnauthorizedBurst final : public Detector {
                     EventTime time, JudgeContext& context);
 
   const BurstSettings settings_;
+  // Failures of a client's window.
+  const size_t kept_ =
+      static_cast<size_t>(std::max(settings_.high, settings_.threshold));
   Table<FailingClient> clients_;  // Addresses and /64s.
   Table<RecentSamples> samples_;
   Table<Identities> identities_;
@@ -270,9 +275,8 @@ FailingClient* UnauthorizedBurst::OnKey(const std::string& key, TableHandle* at,
                                         JudgeContext& context) {
   const EventTime now = failure.refusal.time;
   FailingClient& client = clients_.Touch(key, now, at);
-  if (!client.window.Add(
-          {failure.refusal, source, failure.weight > 1}, settings_.window,
-          static_cast<size_t>(std::max(settings_.high, settings_.threshold)))) {
+  if (!client.window.Add({failure.refusal, source, failure.weight > 1},
+                         settings_.window, kept_)) {
     return nullptr;
   }
   client.last_failure = std::max(client.last_failure, now);
@@ -280,6 +284,17 @@ FailingClient* UnauthorizedBurst::OnKey(const std::string& key, TableHandle* at,
   JudgeBurst(key, client, failure, source, context);
   JudgeSlow(key, client, failure, context);
   return &client;
+}
+
+// Of a window that outlasts an episode there may be more than is kept one by
+// one, of the episode before: the minutes tell how many.
+FailingMinutes::Sum UnauthorizedBurst::WindowThatFired(
+    const FailingClient& client, const Failure& failure) const {
+  if (settings_.window > settings_.quiet && !client.window.Whole(kept_)) {
+    return client.minutes.Within(failure.refusal.time, settings_.window);
+  }
+  return {client.window.size() + failure.weight - 1,
+          client.window.first_time()};
 }
 
 void UnauthorizedBurst::JudgeBurst(const std::string& key,
@@ -307,11 +322,14 @@ void UnauthorizedBurst::JudgeBurst(const std::string& key,
   const bool workload = failure.group.client_internal && agents <= 1 &&
                         paths <= settings_.workload_paths &&
                         client.window.Steady();
+  const FailingMinutes::Sum fresh =
+      open ? FailingMinutes::Sum{failure.weight, now}
+           : WindowThatFired(client, failure);
   Contribution c;
   c.start = now;
-  c.first = open ? now : client.window.first_time();
+  c.first = fresh.first;
   c.last = now;
-  c.count = open ? failure.weight : client.window.size() + failure.weight - 1;
+  c.count = fresh.count;
   c.severity = workload                 ? Severity::kLow
                : size >= settings_.high ? Severity::kHigh
                                         : Severity::kMedium;

@@ -335,6 +335,20 @@ low anonymous-probing/probing client=203.0.113.8 x99 0s..60s
 20m45s1us | 203.0.113.7 | anonymous | list /api/v1/pods | 403 forbid
 """,
          verdict=f"{LOW} x11 0s..10m45s resolved"),
+    dict(name="anonymous-probing-window-outlasts-quiet",
+         story="The window of an hour holds more than is kept one by one when "
+               "the second episode begins: its count is that of the window, "
+               "from its first request on.",
+         config="detectors:\n  anonymous-probing: {threshold: 2, "
+                "threshold_medium: 4, window: 1h, quiet: 1m}\n",
+         events="""
+0s..39s x14 | 203.0.113.7 | anonymous | list /api/v1/pods | 403 forbid
+8m | 203.0.113.7 | anonymous | list /api/v1/pods | 403 forbid
+""",
+         verdict="""
+medium anonymous-probing/probing client=203.0.113.7 x14 0s..39s user:system:anonymous resolved
+medium anonymous-probing/probing client=203.0.113.7 x15 0s..8m user:system:anonymous
+"""),
     dict(name="innocent-probing-too-slow",
          story="Ten requests over 60 s and a microsecond; five paths likewise.",
          events="""

@@ -120,6 +120,22 @@ medium {BURST}203.0.113.9 x100 0s..60s+1us
 medium {BURST}203.0.113.7 x12 0s..72h resolved
 {SUCCESS}203.0.113.8 x11 0s..48h5m user:dana resolved
 """),
+    dict(name="burst-window-outlasts-quiet",
+         story="The window of an hour holds more than is kept one by one when "
+               "the second episode begins: its count is that of the window, "
+               "from its first failure on.",
+         config="detectors:\n  unauthorized-burst: {threshold: 2, "
+                "high_factor: 2, window: 1h, quiet: 1m}\n",
+         events=f"""
+    0s..39s x14 | 203.0.113.7 | nobody | {POD} | 401
+            8m | 203.0.113.7 | nobody | {POD} | 401
+ 1h7m59s999999us | 203.0.113.7 | nobody | {POD} | 401
+""",
+         verdict=f"""
+high {BURST}203.0.113.7 x14 0s..39s resolved
+high {BURST}203.0.113.7 x15 0s..8m resolved
+medium {BURST}203.0.113.7 x2 8m..1h7m59s999999us
+"""),
     dict(name="burst-twice",
          story="Two bursts with more than ten minutes between them: two "
                "alerts.",
