@@ -8,6 +8,7 @@
 #include "detectors/failing_client.h"
 #include "detectors/recent_samples.h"
 #include "detectors/spray.h"
+#include "detectors/unauthorized_burst_options.h"
 #include "detectors/unauthorized_burst_text.h"
 #include "event/address.h"
 
@@ -533,6 +534,44 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
 }
 
 }  // namespace
+
+const DetectorInfo& UnauthorizedBurstInfo() {
+  static const DetectorInfo* const info = new DetectorInfo{
+      .name = kName,
+      .title = "Bursts and sprays of failed authentications",
+      .meaning =
+          "kube-apiserver answered 401: a credential was presented and was no "
+          "good (garbage, expired, revoked, signed by another key: the audit "
+          "log does not tell). Counted per client, for IPv6 per /64 too. A "
+          "success from the same client afterwards is what an attacker "
+          "wants.",
+      .needs =
+          "Level Metadata, and a policy that keeps stage ResponseStarted: a "
+          "401 is written at no other. omitStages: [ResponseStarted] hides "
+          "every one.",
+      .false_positives =
+          "A workload with an expired token (told apart as `workload`, low). "
+          "A rotation of signing keys (spray, low). Users behind one NAT.",
+      .rules =
+          {{"burst", "medium; high at high_factor × threshold within window",
+            "threshold failures of one client within window."},
+           {"workload", "low",
+            "The same from an internal client with one user agent, few paths "
+            "and a steady pace."},
+           {"success_after_burst", "critical",
+            "An identity authenticated beyond public paths from the client of "
+            "a burst, within success_within of its last failure. Not from a "
+            "trusted proxy or shared address."},
+           {"low_and_slow", "low, daily",
+            "Failures in slow_minutes distinct minutes within slow_window."},
+           {"spray", "medium; low where it looks like a key rotation",
+            "spray_clients distinct clients failed within spray_window."}},
+      .options = UnauthorizedBurstOptions(),
+      .mitre = {"T1110", "T1110.003"},
+      .contradiction = UnauthorizedBurstContradiction,
+  };
+  return *info;
+}
 
 std::unique_ptr<Detector> MakeUnauthorizedBurst(const DetectorInput& input) {
   return std::make_unique<UnauthorizedBurst>(input);
