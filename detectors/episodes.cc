@@ -165,6 +165,14 @@ void Episode::AddEvidence(const EventSample& sample) {
   if (evidence.size() > kEvidenceMax) evidence.pop_back();
 }
 
+void Episode::RequireEvidence(const EventSample& sample) {
+  AddEvidence(sample);
+  if (!sample.has_value() || evidence.size() < kEvidenceMax) return;
+  if (MinuteOf(sample.time) > MinuteOf(evidence.back().time)) {
+    evidence.back() = sample;
+  }
+}
+
 void Episode::Save(WireWriter* out) const {
   for (const std::string* text : {&detector, &kind, &id, &rule}) {
     out->Text(*text);

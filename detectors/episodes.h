@@ -78,6 +78,8 @@ struct alignas(64) Episode {
   // Last instant at which a further observation still belongs.
   EventTime belongs_until() const;
   void AddEvidence(const EventSample& sample);
+  // The same, but where the minutes before it leave no room the last one goes.
+  void RequireEvidence(const EventSample& sample);
 
   void Save(WireWriter* out) const;
   void Load(WireReader* in);

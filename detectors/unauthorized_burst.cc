@@ -523,12 +523,14 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
   c.client = s.client;
   c.user = s.user;
   c.credential = s.credential;
-  c.sample = &s.sample;
   Episode& raised = context.episodes->Add(BurstKey(key), settings_.quiet, c);
   raised.AddExplainText("identities", s.user, 5);
   raised.AddExplainText("credentials", s.credential, 5);
   if (!raised.FindExplain("success_at")) {
     raised.SetExplain("success_at", FormatTime(time));
+    raised.RequireEvidence(s.sample);
+  } else {
+    raised.AddEvidence(s.sample);
   }
   context.episodes->Announce(raised);
 }

@@ -140,6 +140,19 @@ TEST(UnauthorizedBurst, SuccessAfterBurst) {
             not_raised);
 }
 
+TEST(UnauthorizedBurst, TheSuccessIsAmongTheSamples) {
+  Lines lines;
+  lines.Repeat(10, 0, kSecond, Failure());
+  for (int i = 1; i < 8; ++i) lines.Add(Failure().At(i * kMinute));
+  lines.Add(Success().At(8 * kMinute));
+  lines.Add(Success("erin").At(9 * kMinute));
+  const std::vector<Alert> alerts = lines.Alerts();
+  ASSERT_EQ(alerts.size(), 1u);
+  ASSERT_EQ(alerts[0].evidence.size(), 5u);
+  EXPECT_EQ(alerts[0].evidence[3].user, "");
+  EXPECT_EQ(alerts[0].evidence[4].user, "dana");
+}
+
 TEST(UnauthorizedBurst, SharedAddressesAndProxiesProveNothing) {
   Lines nat;
   for (int i = 0; i < 5; ++i) {
