@@ -9,6 +9,8 @@ namespace {
 
 // Beyond this many the earliest is given up (bounded memory).
 constexpr size_t kMinuteEntriesMax = 4096;
+// The times of so many failures are kept at least.
+constexpr size_t kPaceMin = 400;
 
 }  // namespace
 
@@ -130,8 +132,28 @@ void FailingMinutes::Load(WireReader* in) {
   }
 }
 
+bool FailingClient::Burst::Steady(const FailureWindow& window,
+                                  const FailureWindow::Entry& added,
+                                  size_t kept, Nanos span) {
+  if (window.size() < kept) {
+    pace.reset();
+    return window.Steady();
+  }
+  if (pace == nullptr) {
+    pace = std::make_unique<Pace>(window);
+  } else {
+    // Of a minute the first `kept` and the last are told, and a window of a
+    // minute has two.
+    constexpr size_t kTold = 4;
+    pace->Add(added.refusal.time, added.after_dropped, span,
+              std::max(kPaceMin, kTold * kept));
+  }
+  return pace->Steady();
+}
+
 void FailingClient::Save(WireWriter* out) const {
   static const Burst kNone;
+  static const Pace kNoPace;
   const Burst& open = burst != nullptr ? *burst : kNone;
   window.Save(out);
   minutes.Save(out);
@@ -139,6 +161,7 @@ void FailingClient::Save(WireWriter* out) const {
   out->Int(last_failure);
   open.agents.Save(out);
   open.paths.Save(out);
+  (open.pace != nullptr ? *open.pace : kNoPace).Save(out);
   out->Int(slow_day);
 }
 
@@ -150,6 +173,9 @@ void FailingClient::Load(WireReader* in) {
   last_failure = in->Int();
   open->agents.Load(in);
   open->paths.Load(in);
+  open->pace = std::make_unique<Pace>();
+  open->pace->Load(in);
+  if (open->pace->empty()) open->pace.reset();
   slow_day = in->Int();
   if (open->fired != kNoTime) burst = std::move(open);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "detectors/failure_window.h"
+#include "detectors/pace.h"
 #include "detectors/table.h"
 #include "event/time.h"
 
@@ -93,6 +94,13 @@ struct FailingClient {
     Told told;
     FewDistinct agents;
     FewDistinct paths;
+    // Of a full window, as long as it may be a workload's; null: none.
+    std::unique_ptr<Pace> pace;
+    // Whether the window's failures, to which one was added, have a steady
+    // pace: all that fall within `span`, up to some more than the `kept` it
+    // holds.
+    bool Steady(const FailureWindow& window, const FailureWindow::Entry& added,
+                size_t kept, Nanos span);
   };
 
   FailureWindow window;

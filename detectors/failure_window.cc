@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/container/inlined_vector.h"
+#include "detectors/pace.h"
 
 namespace klaxon {
 namespace {
@@ -116,15 +117,7 @@ bool FailureWindow::Steady() const {
     if (entry.after_dropped) continue;
     gaps.push_back(entry.refusal.time - (*this)[i - 1].refusal.time);
   }
-  if (gaps.size() < 2) return true;
-  const auto middle = gaps.begin() + static_cast<ptrdiff_t>(gaps.size() / 2);
-  std::nth_element(gaps.begin(), middle, gaps.end());
-  const Nanos largest = *std::max_element(middle, gaps.end());
-  // Twice the median, so that the mean of the middle two stays a whole number.
-  const Nanos median2 = gaps.size() % 2 == 1
-                            ? 2 * *middle
-                            : *std::max_element(gaps.begin(), middle) + *middle;
-  return 2 * largest <= 10 * median2;
+  return IsSteady({gaps.data(), gaps.size()});
 }
 
 void FailureWindow::Save(WireWriter* out) const {

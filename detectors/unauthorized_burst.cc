@@ -320,9 +320,13 @@ void UnauthorizedBurst::JudgeBurst(const std::string& key,
   FailingClient::Burst& burst = *client.burst;
   const auto agents = static_cast<int64_t>(burst.agents.size());
   const auto paths = static_cast<int64_t>(burst.paths.size());
-  const bool workload = failure.group.client_internal && agents <= 1 &&
-                        paths <= settings_.workload_paths &&
-                        client.window.Steady();
+  const bool alike = failure.group.client_internal && agents <= 1 &&
+                     paths <= settings_.workload_paths;
+  if (!alike) burst.pace.reset();
+  const bool workload =
+      alike &&
+      burst.Steady(client.window, {failure.refusal, source, failure.weight > 1},
+                   kept_, settings_.window);
   const FailingMinutes::Sum fresh =
       open ? FailingMinutes::Sum{failure.weight, now}
            : WindowThatFired(client, failure);

@@ -308,6 +308,47 @@ TEST(RecentIdentities, AreCountedExactlyUpToWhatIsAsked) {
   }
 }
 
+// All gaps of the window, also those of failures that it holds no more; also
+// after a restart.
+TEST(FailingClient, KnowsThePaceOfAFullWindow) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(fmt::format("KLAXON_TEST_SEED={}", seed));
+  std::mt19937_64 random(seed);
+  constexpr size_t kKept = 20;
+  int steady = 0;
+  for (int round = 0; round < 100; ++round) {
+    FailingClient client;
+    client.burst = std::make_unique<FailingClient::Burst>();
+    client.burst->fired = 0;
+    WindowModel model;
+    EventTime now = 1000 * kMinute;
+    for (uint64_t step = 1; step < 300; ++step) {
+      const bool pause = random() % 60 == 0;
+      now += static_cast<EventTime>((pause ? 2250 : 120) + random() % 240) *
+             kSecond / 1000;
+      Entry entry;
+      entry.refusal.time = now - (random() % 9 == 0 ? kSecond / 10 : 0);
+      entry.refusal.request = step;
+      entry.after_dropped = random() % 50 == 0;
+      client.window.Add(entry, kMinute, kKept);
+      model.Add(entry, kMinute, 400);
+      ASSERT_EQ(client.burst->Steady(client.window, entry, kKept, kMinute),
+                model.Steady());
+      steady += model.Steady() ? 1 : 0;
+      if (random() % 50 != 0) continue;
+      std::string bytes;
+      WireWriter w(&bytes);
+      client.Save(&w);
+      WireReader r(bytes);
+      client = FailingClient();
+      client.Load(&r);
+      ASSERT_TRUE(r.done());
+    }
+  }
+  EXPECT_GT(steady, 100);
+  EXPECT_LT(steady, 29'000);
+}
+
 TEST(FewDistinct, CountsUpToItsLimit) {
   FewDistinct few;
   for (uint64_t i = 0; i < 40; ++i) {

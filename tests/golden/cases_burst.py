@@ -260,6 +260,22 @@ medium {BURST}10.1.2.4 x10 0s..18s+1us
 0s..59s x300 | 10.1.2.3 | nobody | {POD} | 401
 """,
          verdict=f"{WORKLOAD}10.1.2.3 x300 0s..59s"),
+    dict(name="burst-workload-pause",
+         story="170 within the window, most of them ten a second: a pause of "
+               "ten times that is steady, a microsecond more is not, though the "
+               "latest hundred alone were slower.",
+         events=f"""
+        0s..10s900ms x110 | 10.1.2.3 | nobody | {POD} | 401
+11s250ms..31s900ms x60 | 10.1.2.3 | nobody | {POD} | 401
+              32s900ms | 10.1.2.3 | nobody | {POD} | 401
+        0s..10s900ms x110 | 10.1.2.4 | nobody | {POD} | 401
+11s250ms..31s900ms x60 | 10.1.2.4 | nobody | {POD} | 401
+          32s900ms+1us | 10.1.2.4 | nobody | {POD} | 401
+""",
+         verdict=f"""
+{WORKLOAD}10.1.2.3 x171 0s..32s900ms
+high {BURST}10.1.2.4 x171 0s..32s900ms+1us
+"""),
     dict(name="burst-no-workload",
          story="Each lacks one thing of a workload: external, two user agents, "
                "six paths.",

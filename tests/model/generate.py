@@ -402,6 +402,25 @@ def flood(log):
 
 
 @scenario
+def paces(log):
+    """Of one pod, fast, slow, and a pause; as many as are remembered."""
+    for _ in range(4):
+        client = log.inside()
+        when = log.start + log.rng.randrange(0, 1200) * SECOND
+        fast, slow = sorted(log.rng.sample(range(20_000, 300_000), 2))
+        steps = ([fast * MICRO] * log.rng.randrange(20, 110)
+                 + [slow * MICRO] * log.rng.randrange(20, 89))
+        if log.rng.random() < 0.3:
+            steps.reverse()
+        pause = 10 * log.rng.choice(steps) + log.rng.choice([-MICRO, 0, MICRO])
+        at = log.rng.choice([len(steps), log.rng.randrange(len(steps))])
+        steps.insert(at, pause)
+        for step in [0, *steps]:
+            when += step
+            log.failure(when, client, agent=AGENT)
+
+
+@scenario
 def prefixes(log):
     """Addresses of one /64, alone and together, and out of it again."""
     for _ in range(5):
