@@ -82,6 +82,13 @@ AlertText DescribeBurst(const Episode& episode, const BurstSettings& settings) {
       FormatDuration(settings.window), settings.threshold,
       episode.ExplainInt("distinct_user_agents"), paths,
       paths >= static_cast<int64_t>(FewDistinct::kMax) ? " or more" : "");
+  // Each failure is judged by its own window: low while that is a workload's.
+  if (episode.severity == Severity::kMedium &&
+      episode.ExplainInt("peak") >= settings.high) {
+    text.summary +=
+        " So many came while it looked like a workload with an expired token, "
+        "which alone is not grave.";
+  }
   text.remediation = {
       "Block the client, and find which credential it tried: kube-apiserver's "
       "own log says why (\"Unable to authenticate the request\")."};

@@ -299,6 +299,23 @@ medium {BURST}10.1.2.5 x10 0s..9s explain.distinct_paths:6
 5m | 10.1.2.3 | nobody | {POD} | 401 | agent=curl/8.5.0
 """,
          verdict=f"medium {BURST}10.1.2.3 x11 0s..5m"),
+    dict(name="burst-workload-turns-after-many",
+         story="A hundred within the window, of a workload; minutes later one "
+               "more with another user agent: no workload any more, but that "
+               "one alone in its window. Medium, and it says why.",
+         events=f"""
+0s..59s x100 | 10.1.2.3 | nobody | {POD} | 401 | agent=shop/1.0
+5m | 10.1.2.3 | nobody | {POD} | 401 | agent=curl/8.5.0
+""",
+         verdict=f"medium {BURST}10.1.2.3 x101 0s..5m explain.peak:100 "
+                 '"summary:while it looked like a workload"'),
+    dict(name="burst-workload-turns-among-many",
+         story="The same within the window: high.",
+         events=f"""
+0s..59s x100 | 10.1.2.3 | nobody | {POD} | 401 | agent=shop/1.0
+59s500ms | 10.1.2.3 | nobody | {POD} | 401 | agent=curl/8.5.0
+""",
+         verdict=f"high {BURST}10.1.2.3 x101 0s..59s500ms"),
     dict(name="burst-workload-new-token",
          story="The workload's pod gets its new token: same user agent, no "
                "success to fear.",
