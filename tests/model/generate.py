@@ -1205,6 +1205,36 @@ def thresholds(log):
 
 
 @scenario
+def spans(log):
+    """Windows and quiet times that are longer than each other, over days."""
+    window = log.rng.choice([1, 10, 50])
+    quiet = log.rng.choice(["1m", "3m", "20m", "10h", "2d"])
+    log.config["detectors"] = {
+        "unauthorized-burst": {
+            "threshold": log.rng.choice([2, 5]), "window": f"{window}m",
+            "high_factor": log.rng.choice([2, 3, 10]), "quiet": quiet,
+            "slow_minutes": log.rng.choice([4, 10]),
+            "slow_window": log.rng.choice(["1h", "5h", "24h"])},
+        "anonymous-probing": {"window": f"{window}m", "quiet": quiet,
+                              "threshold_medium": log.rng.choice([10, 20])}}
+    for _ in range(4):
+        client = log.outside()
+        probing = log.rng.random() < 0.4
+        when = log.start
+        for _ in range(log.rng.randrange(3, 25)):
+            when += log.rng.choice([SECOND, 50 * SECOND, 2 * MINUTE,
+                                    4 * MINUTE, 19 * MINUTE, 3 * HOUR,
+                                    40 * HOUR]) + 77 * log.rng.randrange(
+                                        SECOND // 100) // MICRO * MICRO
+            for i in range(log.rng.choice([1, 1, 4, 15])):
+                t = when + i * 13 * MICRO
+                if probing:
+                    log.refused(t, anonymous(), client)
+                else:
+                    log.failure(t, client)
+
+
+@scenario
 def one_instant(log):
     """Many failures and refusals that bear the same stamp."""
     for _ in range(5):
@@ -1391,7 +1421,8 @@ def mixed(log):
     """Several scenarios in one stream."""
     names = [n for n in SCENARIOS if n not in (
         "mixed", "duplicates", "proxies", "allow-list", "spray",
-        "key-rotation", "first-seen", "thresholds", "addresses", "stamps")]
+        "key-rotation", "first-seen", "thresholds", "spans", "addresses",
+        "stamps")]
     for one in log.rng.sample(names, 5):
         SCENARIOS[one](log)
 

@@ -90,6 +90,15 @@ class Config:
         burst = detectors.get("unauthorized-burst") or {}
         self.threshold = burst.get("threshold", 10)
         self.window = parse_duration(burst.get("window", "60s"))
+        self.high = self.threshold * burst.get("high_factor", 10)
+        self.slow_minutes = burst.get("slow_minutes", 30)
+        self.slow_window = parse_duration(burst.get("slow_window", "24h"))
+        probing = detectors.get("anonymous-probing") or {}
+        self.probing_window = parse_duration(probing.get("window", "60s"))
+        self.probing_medium = probing.get("threshold_medium", 100)
+        self.quiets = {name: parse_duration(options["quiet"])
+                       for name, options in detectors.items()
+                       if "quiet" in options}
         accounts = detectors.get("service-account-external") or {}
         self.allow = [AllowEntry(a) for a in accounts.get("allow", [])]
         certificates = detectors.get("old-certificate") or {}
@@ -103,7 +112,9 @@ class Config:
                 for path in glob.glob(os.path.join(folder, entry)):
                     with open(path, "rb") as file:
                         self.inventory.update(certificates_in(file.read()))
-        self.quiet = 10 * MINUTE
+
+    def quiet(self, detector):
+        return self.quiets.get(detector, 10 * MINUTE)
 
 
 class AllowEntry:
@@ -573,7 +584,8 @@ class Episodes:
             return None
         if episode.day is not None:
             return episode if episode.day == time // DAY else None
-        return episode if time - episode.last <= self.config.quiet else None
+        quiet = self.config.quiet(detector)
+        return episode if time - episode.last <= quiet else None
 
     def begin(self, detector, kind, rule, key, severity, time, daily=False):
         episode = Episode(detector, rule, key, severity, time,
@@ -592,7 +604,8 @@ class Episodes:
             if episode.day is not None:
                 over = newest_time >= (episode.day + 1) * DAY
             else:
-                over = newest_time > episode.last + self.config.quiet
+                quiet = self.config.quiet(episode.detector)
+                over = newest_time > episode.last + quiet
             alert = {"detector": episode.detector, "rule": episode.rule,
                      "severity": SEVERITIES[episode.severity],
                      "status": "resolved" if over else "firing",
@@ -662,10 +675,8 @@ class AnonymousAccess:
 
 
 class AnonymousProbing:
-    WINDOW = 60 * SECOND
-
-    def __init__(self, episodes):
-        self.episodes = episodes
+    def __init__(self, episodes, config):
+        self.episodes, self.config = episodes, config
         self.windows = collections.defaultdict(collections.deque)
 
     def refusal(self, event):
@@ -673,10 +684,11 @@ class AnonymousProbing:
             return
         window = self.windows[event.client.name]
         window.append(event)
-        while event.time - window[0].time > self.WINDOW:
+        while event.time - window[0].time > self.config.probing_window:
             window.popleft()
         key = {"client": event.client.name}
-        severity = MEDIUM if len(window) >= 100 else LOW
+        severity = (MEDIUM if len(window) >= self.config.probing_medium
+                    else LOW)
         episode = self.episodes.open("anonymous-probing", "probing", key,
                                      event.time)
         if episode:
@@ -772,7 +784,7 @@ class UnauthorizedBurst:
                 and len(episode.paths) <= 5 and self.is_steady(window)):
             return
         self.rise(episode, "burst")
-        tenfold = len(window) >= 10 * self.config.threshold
+        tenfold = len(window) >= self.config.high
         episode.severity = max(episode.severity, HIGH if tenfold else MEDIUM)
 
     def rise(self, episode, rule):
@@ -793,7 +805,7 @@ class UnauthorizedBurst:
         day, minutes = self.days[key], self.minutes[key]
         day.append(event)
         minutes[event.time // MINUTE] += 1
-        while event.time - day[0].time > DAY:
+        while event.time - day[0].time > self.config.slow_window:
             gone = day.popleft().time // MINUTE
             minutes[gone] -= 1
             if not minutes[gone]:
@@ -802,7 +814,7 @@ class UnauthorizedBurst:
                                      {"client": key}, event.time)
         fresh = [event]
         if not episode:
-            if len(minutes) < 30:
+            if len(minutes) < self.config.slow_minutes:
                 return
             episode = self.episodes.begin(self.NAME, "low_and_slow",
                                           "low_and_slow", {"client": key},
@@ -1100,7 +1112,7 @@ def judge(events, config):
     episodes = Episodes(config)
     egress = Egress()
     anonymous = AnonymousAccess(episodes)
-    probing = AnonymousProbing(episodes)
+    probing = AnonymousProbing(episodes, config)
     burst = UnauthorizedBurst(episodes, config, sightings)
     accounts = ServiceAccountExternal(episodes, config, events[0].time)
     certificates = OldCertificate(episodes, config)
