@@ -63,6 +63,28 @@ void Spray::CollectMixed() {
   std::make_heap(mixed_.begin(), mixed_.end());
 }
 
+void Spray::NoteMixed(Unit& unit, EventTime now, TableHandle at) {
+  if (!unit.single || unit.other_last == kNoTime ||
+      now - unit.other_last > window_) {
+    return;
+  }
+  // Those of clients that were given up are not looked for.
+  if (mixed_.size() > 2 * units_.size()) CollectMixed();
+  unit.single = false;
+  mixed_.push_back({unit.other_last, at});
+  std::push_heap(mixed_.begin(), mixed_.end());
+}
+
+void Spray::AddAgents(std::string_view unit, const SmallestHashes& agents,
+                      EventTime time, TableHandle* at) {
+  Unit* u = units_.Find(unit, at);
+  if (u == nullptr) return;
+  const bool single = u->single;
+  for (const uint64_t agent : agents) u->AddAgent(agent, time);
+  NoteMixed(*u, time, *at);
+  if (single && !u->single) --single_;
+}
+
 Spray::State Spray::Add(std::string_view unit, bool internal, uint64_t agent,
                         EventTime time, uint64_t count, TableHandle* at) {
   const auto forget = [this](std::string_view, Unit& u) { Forget(u); };
@@ -76,13 +98,7 @@ Spray::State Spray::Add(std::string_view unit, bool internal, uint64_t agent,
   if (units_.size() == before && evicted == units_.evicted()) Forget(u);
   u.internal = internal;
   u.AddAgent(agent, time);
-  if (u.single && u.other_last != kNoTime && time - u.other_last <= window_) {
-    // Those of clients that were given up are not looked for.
-    if (mixed_.size() > 2 * units_.size()) CollectMixed();
-    u.single = false;
-    mixed_.push_back({u.other_last, *at});
-    std::push_heap(mixed_.begin(), mixed_.end());
-  }
+  NoteMixed(u, time, *at);
   if (u.internal) ++internal_;
   if (u.single) ++single_;
 

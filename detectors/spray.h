@@ -10,6 +10,7 @@
 
 #include "detectors/persistent.h"
 #include "detectors/table.h"
+#include "event/refusal.h"
 #include "event/time.h"
 
 namespace klaxon {
@@ -28,6 +29,10 @@ class Spray final : public Persistent {
   // and is now.
   State Add(std::string_view unit, bool internal, uint64_t agent,
             EventTime time, uint64_t count, TableHandle* at);
+  // Of failures at `time`, of a unit that Add was told of, that are not told
+  // one by one.
+  void AddAgents(std::string_view unit, const SmallestHashes& agents,
+                 EventTime time, TableHandle* at);
   void Prefetch(TableHandle at) const { units_.Prefetch(at); }
   uint64_t evicted() const override { return units_.evicted(); }
 
@@ -53,6 +58,8 @@ class Spray final : public Persistent {
     bool operator<(const Mixed& o) const { return other_last > o.other_last; }
   };
   void Forget(const Unit& unit);
+  // If so, and it was not yet: it has two agents within the window.
+  void NoteMixed(Unit& unit, EventTime now, TableHandle at);
   // Whose other agent lies before the window has a single one again.
   void ForgetAgents(EventTime now);
   void CollectMixed();

@@ -54,6 +54,18 @@ CASES = [
          events=clients("10.1.2", 1, 5, "9s") + "\n"
                 + clients("10.1.2", 1, 20, "4m50s", "curl/8.5.0"),
          verdict=f"medium {SPRAY} x25 9s..5m9s explain.looks_like:attack"),
+    dict(name="spray-agents-of-floods",
+         story="Five of the twenty are floods; what other user agent they had "
+               "came in the middle of a minute, where failures are only "
+               "counted: an attack.",
+         events="\n".join(f"""
+0s..29s x150 | 10.1.2.{i} | nobody | {POD} | 401 | agent=app/1.0
+30s | 10.1.2.{i} | nobody | {POD} | 401 | agent=curl/8.5.0
+31s..59s x150 | 10.1.2.{i} | nobody | {POD} | 401 | agent=app/1.0
+""" for i in range(1, 6)) + clients("10.1.2", 6, 20, "61s"),
+         verdict=f"medium {SPRAY} x1520 0s..75s explain.looks_like:attack\n"
+                 + "\n".join(f"high unauthorized-burst/burst client=10.1.2.{i} "
+                             "x301 0s..59s" for i in range(1, 6))),
     dict(name="spray-turns",
          story="A rotation, and then six external clients more: 20 of 26 "
                "internal, so it becomes an attack.",
