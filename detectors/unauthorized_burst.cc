@@ -471,8 +471,13 @@ void UnauthorizedBurst::OnIdentity(const Judged& judged,
                                    JudgeContext& context) {
   const Sighting& s = *judged.sighting;
   const bool total = judged.kind == JudgedKind::kTotal;
-  if (total || judged.new_key) {
-    const EventTime when = total ? s.seen.last : judged.time;
+  // The mere end of a long-running request says nothing of who is there now.
+  const EventTime used_last = std::max(s.flag(SightingFlag::kLetIn).last,
+                                       s.flag(SightingFlag::kRefused).last);
+  constexpr uint32_t kUsed =
+      Bit(SightingFlag::kLetIn) | Bit(SightingFlag::kRefused);
+  if (total ? used_last != kNoTime : (judged.raised & kUsed) != 0) {
+    const EventTime when = total ? used_last : judged.time;
     identities_.ExpireUntil(judged.time);
     identities_.Touch(s.client, judged.time)
         .recent.Add(HashText(s.user), when,

@@ -446,6 +446,17 @@ medium {BURST}203.0.113.8 x10 0s..9s resolved
                             for i in range(13)),
          verdict=f"{SUCCESS}203.0.113.7 x10 0s..42s "
                  "explain.identities:p0,p1,p2,dana"),
+    dict(name="success-old-watches-end",
+         story="Of four others from there only watches end: that "
+               "somebody was there once makes no address shared.",
+         events="\n".join(f"{1 + i}s | 203.0.113.7 | p{i} | watch "
+                          "/api/v1/pods?watch=true | 200 allow | "
+                          f"stage=ResponseComplete; received=0s"
+                          for i in range(4)) + f"""
+{TEN}
+90s | 203.0.113.7 | dana | {POD} | 200 allow
+""",
+         verdict=f"{SUCCESS}203.0.113.7 x10 0s..90s user:dana"),
     dict(name="innocent-success-before",
          story="dana worked before the burst began, in the same minute, and "
                "not after it: a burst, no success.",
