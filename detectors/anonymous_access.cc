@@ -142,6 +142,7 @@ class AnonymousAccess final : public Detector {
     c.rule = "let_in";
     c.client = deed.client;
     c.user = deed.user;
+    c.credential = deed.credential;
     c.claimed_ips = &deed.claimed_ips;
     c.sample = &deed.sample;
     Episode& episode = context.episodes->Add(key, quiet_, c);

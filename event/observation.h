@@ -106,7 +106,7 @@ struct alignas(64) RefusalGroup {
 enum class SightingFlag : uint8_t {
   kLetIn,            // Decision allow, or no decision and code < 400.
   kRefused,          // The opposite.
-  kBeyondPublic,     // Not on a public path.
+  kBeyondPublic,     // Not on a public path, nor anonymous.
   kBeyondDiscovery,  // Neither public, discovery nor a self-review.
   kWrote,  // create update patch delete deletecollection on a resource,
            // self-reviews and token/subject reviews apart.

@@ -76,7 +76,7 @@ void ClassifyRequest(const EventView& event,
   view->on_resource = !event.object_ref.resource.empty();
   view->anonymous =
       user.username == kAnonymous || user.InGroup(kUnauthenticated);
-  view->named = !user.username.empty() && !view->anonymous;
+  view->named = !user.username.empty() && user.username != kAnonymous;
   view->oauth_failure =
       event.code == 401 && user.username == kAnonymous &&
       event.HasAnnotation("authentication.openshift.io/username");

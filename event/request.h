@@ -37,10 +37,12 @@ struct RequestView {
   bool long_running = false;
   bool on_resource = false;  // objectRef names a resource.
   bool public_path = false;
-  bool discovery = false;      // A discovery path.
-  bool self_review = false;    // selfsubject…reviews
-  bool anonymous = false;      // system:anonymous / system:unauthenticated
-  bool named = false;          // Authenticated, not anonymous.
+  bool discovery = false;    // A discovery path.
+  bool self_review = false;  // selfsubject…reviews
+  bool anonymous = false;    // system:anonymous / system:unauthenticated
+  // Has a name of its own; with the group of the anonymous it is both (a
+  // certificate may carry O=system:unauthenticated).
+  bool named = false;
   bool oauth_failure = false;  // A failed login at OpenShift's oauth-server.
   bool authentication_failed = false;  // Counts for unauthorized-burst.
   bool let_in = false;

@@ -365,13 +365,12 @@ void Observer::Observe(const EventView& event, std::string_view input_cluster) {
     if (cluster->failures) {
       Refuse(request, RefusalClass::kUnauthenticated, identity, cluster);
     }
-  } else if (request.anonymous) {
-    if (request.denied && cluster->anonymous) {
-      Refuse(request, RefusalClass::kAnonymous, identity, cluster);
-    }
-  } else if (request.named && cluster->sightings) {
-    See(request, identity, cluster);
+    return;
   }
+  if (request.anonymous && request.denied && cluster->anonymous) {
+    Refuse(request, RefusalClass::kAnonymous, identity, cluster);
+  }
+  if (request.named && cluster->sightings) See(request, identity, cluster);
 }
 
 Sighting* Observer::SightingFor(EventTime minute, Identity* identity,

@@ -44,7 +44,10 @@ uint32_t RequestFlags(const RequestView& request) {
     return flags;
   }
   flags |= Bit(request.let_in ? SightingFlag::kLetIn : SightingFlag::kRefused);
-  if (!request.public_path) flags |= Bit(SightingFlag::kBeyondPublic);
+  // Who is in the group of the anonymous did not succeed in authenticating.
+  if (!request.public_path && !request.anonymous) {
+    flags |= Bit(SightingFlag::kBeyondPublic);
+  }
   const bool basic = request.on_resource
                          ? request.self_review
                          : request.public_path || request.discovery;

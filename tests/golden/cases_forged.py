@@ -42,6 +42,17 @@ critical forged-identity/account_without_groups user=system:serviceaccount:shop:
 """,
          verdict="critical forged-identity/node_without_group "
                  "user=system:node:n1 credential_id=x x1 0s..0s"),
+    dict(name="forged-as-anonymous",
+         story="A certificate with an account's name and the group of the "
+               "anonymous: anonymous and forged.",
+         events="""
+0s | 203.0.113.7 | system:serviceaccount:shop:cart | list /api/v1/secrets | 200 allow | groups=system:unauthenticated; certificate=x
+""",
+         verdict="""
+critical anonymous-access/let_in client=203.0.113.7 class=read target=secrets x1 0s..0s credential:x
+critical forged-identity/certificate_for_account user=system:serviceaccount:shop:cart credential_id=x x1 0s..0s
+critical forged-identity/account_without_groups user=system:serviceaccount:shop:cart credential_id=x x1 0s..0s
+"""),
     dict(name="forged-among-genuine",
          story="A kubelet works, and within the same minute, without a "
                "credential id to tell them apart, one that lacks the group: "

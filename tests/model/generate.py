@@ -978,7 +978,7 @@ def forged(log):
         if kind == 1:
             groups = []
         elif kind == 2:
-            groups = ["dev"]
+            groups = [log.rng.choice(["dev", "system:unauthenticated"])]
         user = by_certificate(username, groups, credential)
         if kind == 3:
             user["groups"] = []

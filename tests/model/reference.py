@@ -396,7 +396,6 @@ class Sighting:
 
     def __init__(self, event):
         self.user, self.credential = event.user, event.credential
-        self.anonymous = event.anonymous
         self.account = event.account()
         self.client = event.client
         self.family = family(event.agent)
@@ -458,7 +457,7 @@ def flags_of(event):
         yield "exec"
     if not event.ended:  # A mere end says who and from where, not when.
         yield "used"
-        if not event.public:
+        if not event.public and not event.anonymous:
             yield "beyond_public"
 
 
@@ -499,7 +498,7 @@ def steps_of(events):
         if event.user:
             key = (event.user, event.credential, event.client.name,
                    family(event.agent), event.pod, event.node,
-                   event.anonymous, shape_of(event), event.time // MINUTE)
+                   shape_of(event), event.time // MINUTE)
             if key not in sightings:
                 sightings[key] = Sighting(event)
             sighting = sightings[key]
@@ -865,7 +864,7 @@ class UnauthorizedBurst:
 
     @staticmethod
     def is_named(sighting):
-        return not sighting.anonymous
+        return sighting.user not in ("", "system:anonymous")
 
     def seen(self, time, sighting):
         span = sighting.flags.get("beyond_public")
