@@ -86,12 +86,16 @@ add_test(NAME webhook.kill COMMAND ${Python3_EXECUTABLE} -B
   "$<$<BOOL:${KLAXON_FAILPOINTS}>:--failpoints>" COMMAND_EXPAND_LISTS)
 add_test(NAME webhook.bad_clients COMMAND ${Python3_EXECUTABLE} -B
   ${CMAKE_CURRENT_SOURCE_DIR}/webhook/bad_clients_test.py)
-# Opt-in: a real kube-apiserver, see its head.
+# Opt-in: a real kube-apiserver (tests/apiserver/bed.py), whose batches are
+# received and whose log is followed.
 add_test(NAME webhook.apiserver COMMAND ${Python3_EXECUTABLE} -B
   ${CMAKE_CURRENT_SOURCE_DIR}/webhook/apiserver_test.py)
-set_tests_properties(webhook.kill webhook.bad_clients webhook.apiserver PROPERTIES
+add_test(NAME kill.apiserver COMMAND ${Python3_EXECUTABLE} -B
+  ${CMAKE_CURRENT_SOURCE_DIR}/kill/apiserver_test.py)
+set_tests_properties(webhook.kill webhook.bad_clients webhook.apiserver
+  kill.apiserver PROPERTIES
   TIMEOUT 1800 SKIP_RETURN_CODE 77 RUN_SERIAL TRUE
-  ENVIRONMENT "KLAXON_BINARY=$<TARGET_FILE:klaxon>;PYTHONDONTWRITEBYTECODE=1")
+  ENVIRONMENT "KLAXON_BINARY=$<TARGET_FILE:klaxon>;KLAXON_SOURCE_DIR=${CMAKE_SOURCE_DIR};PYTHONDONTWRITEBYTECODE=1")
 
 # A real Apache Kafka (tests/kafka/broker.sh), where there is Java and Maven.
 add_executable(kafka_tool ${CMAKE_CURRENT_SOURCE_DIR}/kafka/kafka_tool.cc)

@@ -1,54 +1,36 @@
 #!/usr/bin/env python3
 """A real kube-apiserver takes the manifests, with its strictest field check.
 
-Opt-in: KLAXON_APISERVER=DIR names the testbed (../shared/testbed/apiserver).
-Needs Go; the first time it builds Kubernetes, which takes minutes.
+Opt-in: KLAXON_APISERVER=1 (tests/apiserver/bed.py).
 """
 import os
 import re
 import shutil
-import subprocess
+import sys
+import tempfile
 import unittest
 
 from deployment import DEPLOY, DeployTest, main
 
-BED = os.environ.get("KLAXON_APISERVER", "")
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), "apiserver"))
+from bed import KubeApiserver, why_not  # noqa: E402
+
 FOLDER = os.path.join(DEPLOY, "kubernetes")
-
-
-def why_not():
-    if not BED:
-        return "KLAXON_APISERVER=DIR names no testbed"
-    if not os.path.exists(os.path.join(BED, "up.sh")):
-        return "no up.sh in " + BED
-    if not shutil.which("go"):
-        return "go is not installed"
-    return None
 
 
 @unittest.skipIf(why_not(), why_not())
 class Apiserver(DeployTest):
     @classmethod
     def setUpClass(cls):
-        built = subprocess.run([os.path.join(BED, "build.sh")], check=True,
-                               stdout=subprocess.PIPE, text=True)
-        cls.kubectl_path = os.path.join(built.stdout.split()[-1], "kubectl")
-        cls.dir = os.path.join(os.environ.get("TMPDIR", "/tmp"),
-                               "klaxon_apiserver_%d" % os.getpid())
-        os.mkdir(cls.dir)
+        cls.dir = tempfile.mkdtemp(prefix="klaxon_apiserver_")
         cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
-        cls.addClassCleanup(subprocess.run,
-                            [os.path.join(BED, "down.sh"), cls.dir],
-                            check=False)
-        subprocess.run([os.path.join(BED, "up.sh"), "--dir", cls.dir],
-                       check=True, timeout=120)
+        cls.apiserver = KubeApiserver(cls.dir)
+        cls.addClassCleanup(cls.apiserver.stop)
+        cls.apiserver.start()
 
     def kubectl(self, *arguments):
-        done = subprocess.run(
-            [self.kubectl_path, *arguments], stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
-            env=dict(os.environ,
-                     KUBECONFIG=os.path.join(self.dir, "admin.conf")))
+        done = self.apiserver.kubectl(*arguments, check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
         return done.stdout
 

@@ -6,8 +6,7 @@ credential: one alert each. The apiserver's log is the truth. What a scan of it
 finds of these clients, the receiver must have told, once; short of what the
 apiserver says that it dropped.
 
-Opt-in: KLAXON_APISERVER=DIR names the testbed (../shared/testbed/apiserver).
-Needs Go; the first time it builds Kubernetes, which takes minutes.
+Opt-in: KLAXON_APISERVER=1 (tests/apiserver/bed.py).
 KLAXON_WEBHOOK_KILLS: how many (default 20).
 """
 import collections
@@ -25,30 +24,22 @@ import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "apiserver")]
+from bed import KubeApiserver, why_not  # noqa: E402
 from receiver import Receiver, last_contents, scan  # noqa: E402
 
-BED = os.environ.get("KLAXON_APISERVER", "")
 KILLS = int(os.environ.get("KLAXON_WEBHOOK_KILLS", "20"))
 SEED = int(os.environ.get("KLAXON_TEST_SEED", "0")) or int.from_bytes(
     os.urandom(4), "big")
-APISERVER = ("127.0.0.1", 16443)  # As the testbed has it.
 BACKOFF = 1  # Seconds; the apiserver's pauses are 1, 1.5, 2.2 and 3.4 s.
-
-
-def why_not():
-    if not os.path.exists(os.path.join(BED, "up.sh")):
-        return "KLAXON_APISERVER=DIR names no testbed"
-    if not shutil.which("go"):
-        return "go is not installed"
-    return None
 
 
 class Clients(threading.Thread):
     """One request after the other, each from an address of its own."""
 
-    def __init__(self):
+    def __init__(self, port):
         super().__init__(daemon=True)
+        self.port = port
         self.over = threading.Event()
         self.answers = collections.Counter()
         self.audit_ids = {}  # By client.
@@ -60,7 +51,7 @@ class Clients(threading.Thread):
             number += 1
             client = f"127.77.{number >> 8}.{number & 255}"
             connection = http.client.HTTPSConnection(
-                *APISERVER, timeout=30, context=context,
+                "127.0.0.1", self.port, timeout=30, context=context,
                 source_address=(client, 0))
             try:
                 connection.request("GET",
@@ -79,10 +70,6 @@ class Apiserver(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="klaxon_webhook_apiserver_")
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
-        built = subprocess.run([os.path.join(BED, "build.sh")], check=True,
-                               stdout=subprocess.PIPE, text=True)
-        self.kubectl = os.path.join(built.stdout.split()[-1], "kubectl")
-        self.bed = os.path.join(self.dir, "bed")
         self.receiver = Receiver(
             os.path.join(self.dir, "receiver"),
             ", resend_wait: %ds" % (9 * BACKOFF),
@@ -92,24 +79,15 @@ class Apiserver(unittest.TestCase):
         port = self.receiver.wait_until(self.receiver.port, "it listens")
         # The apiserver knows one address: it comes back there.
         self.receiver.listen = f"127.0.0.1:{port}"
-        self.addCleanup(self.down)
-        subprocess.run(
-            [os.path.join(BED, "up.sh"), "--dir", self.bed, "--no-controllers",
-             "--webhook", f"http://127.0.0.1:{port}/audit/c1/server-0", "--",
-             "--audit-webhook-batch-max-wait", "500ms",
-             "--audit-webhook-initial-backoff", f"{BACKOFF}s"],
-            check=True, timeout=180, stdout=subprocess.DEVNULL)
-
-    def down(self):
-        subprocess.run([os.path.join(BED, "down.sh"), self.bed], check=False,
-                       timeout=60)
+        self.apiserver = KubeApiserver(
+            os.path.join(self.dir, "bed"), "--audit-webhook-batch-max-wait",
+            "500ms", "--audit-webhook-initial-backoff", f"{BACKOFF}s",
+            webhook=f"http://127.0.0.1:{port}/audit/c1/server-0")
+        self.addCleanup(self.apiserver.stop)
+        self.apiserver.start()
 
     def kube(self, *arguments):
-        return subprocess.run(
-            [self.kubectl, *arguments], check=True, stdout=subprocess.PIPE,
-            text=True, timeout=60, env=dict(
-                os.environ, KUBECONFIG=os.path.join(self.bed, "admin.conf"))
-        ).stdout
+        return self.apiserver.kubectl(*arguments).stdout
 
     def dropped(self):
         """Events that the apiserver says it could not send."""
@@ -140,15 +118,14 @@ class Apiserver(unittest.TestCase):
                   "--resource=configmaps")
         self.kube("create", "clusterrolebinding", "everybody",
                   "--clusterrole=everybody", "--user=system:anonymous")
-        clients = Clients()
+        clients = Clients(self.apiserver.port)
         clients.start()
         self.kill_all(random.Random(SEED))
         clients.over.set()
         clients.join()
         dropped = self.dropped()
-        self.down()  # Sends what it still has.
-        want = self.mine(scan(os.path.join(self.bed, "audit", "audit.log"),
-                              "--cluster", "c1"))
+        self.apiserver.stop()  # Sends what it still has.
+        want = self.mine(scan(self.apiserver.log, "--cluster", "c1"))
         let_in = [client for client in clients.audit_ids if client in want]
         self.assertGreater(len(let_in), 100, clients.answers)
         deadline = time.monotonic() + 120
