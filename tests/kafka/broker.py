@@ -78,9 +78,9 @@ class Broker:
             [os.environ["KAFKA_TOOL"], self.address, "produce", topic, "all",
              codec], stdin=subprocess.PIPE)
 
-    def committed(self, group, topic):
-        """The offset that the group has for partition 0; -1: none."""
-        return int(self.tool("committed", group, topic, 0))
+    def committed(self, group, topic, partition=0):
+        """The offset that the group has for a partition; -1: none."""
+        return int(self.tool("committed", group, topic, partition))
 
     def dump(self, topic):
         return [json.loads(line)

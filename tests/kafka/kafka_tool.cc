@@ -1,6 +1,7 @@
 // kafka_tool: what the tests do at a Kafka cluster, beside Klaxon.
 //
 //   kafka_tool BROKERS create TOPIC PARTITIONS [PROPERTY=VALUE…]
+//   kafka_tool BROKERS grow TOPIC PARTITIONS               to so many
 //   kafka_tool BROKERS delete TOPIC
 //   kafka_tool BROKERS delete-records TOPIC PARTITION OFFSET    as retention
 //   does kafka_tool BROKERS produce TOPIC PARTITION|all CODEC        lines of
@@ -90,6 +91,9 @@ rd_kafka_resp_err_t ResultOf(rd_kafka_event_t* event) {
   } else if (const auto* deleted = rd_kafka_event_DeleteTopics_result(event)) {
     topics = rd_kafka_DeleteTopics_result_topics(deleted, &count);
   }
+  if (const auto* grown = rd_kafka_event_CreatePartitions_result(event)) {
+    topics = rd_kafka_CreatePartitions_result_topics(grown, &count);
+  }
   for (size_t i = 0; i < count; ++i) {
     const rd_kafka_resp_err_t code = rd_kafka_topic_result_error(topics[i]);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return code;
@@ -168,6 +172,24 @@ void Create(const std::string& brokers, const Arguments& arguments) {
   }
   Check(code, "create");
   AwaitPartitions(client, name, partitions);
+}
+
+void Grow(const std::string& brokers, const Arguments& arguments) {
+  rd_kafka_t* const client =
+      MakeClient(RD_KAFKA_PRODUCER, {{"bootstrap.servers", brokers}});
+  const int partitions = Number<int32_t>(arguments[1]);
+  char error[256];
+  rd_kafka_NewPartitions_t* more = rd_kafka_NewPartitions_new(
+      arguments[0].c_str(), static_cast<size_t>(partitions), error,
+      sizeof(error));
+  if (more == nullptr) Fail(arguments[0], error);
+  Check(Administer(client,
+                   [&](rd_kafka_queue_t* queue) {
+                     rd_kafka_CreatePartitions(client, &more, 1, nullptr,
+                                               queue);
+                   }),
+        "grow");
+  AwaitPartitions(client, arguments[0], partitions);
 }
 
 void Delete(const std::string& brokers, const Arguments& arguments) {
@@ -374,10 +396,15 @@ struct Command {
   void (*run)(const std::string& brokers, const Arguments& arguments);
 };
 constexpr Command kCommands[] = {
-    {"create", 2, Create},       {"delete", 1, Delete},
-    {"produce", 3, Produce},     {"delete-records", 3, DeleteRecords},
-    {"committed", 3, Committed}, {"ends", 1, Ends},
-    {"dump", 1, Dump},           {"count", 1, Count},
+    {"create", 2, Create},
+    {"delete", 1, Delete},
+    {"grow", 2, Grow},
+    {"produce", 3, Produce},
+    {"delete-records", 3, DeleteRecords},
+    {"committed", 3, Committed},
+    {"ends", 1, Ends},
+    {"dump", 1, Dump},
+    {"count", 1, Count},
 };
 
 int Main(int argc, char** argv) {

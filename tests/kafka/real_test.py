@@ -172,10 +172,10 @@ class KafkaTest(unittest.TestCase):
                                   (missing[:2] + added[:2] + differ[:2])))
         self.assertGreater(len(want), 0, what)
 
-    def await_read(self, bed, process, offset):
-        """Until the group's offset of partition 0 says so."""
+    def await_read(self, bed, process, offset, partition=0):
+        """Until the group's offset of the partition says so."""
         end = time.monotonic() + TIMEOUT
-        while BROKER.committed("klaxon", bed.topic) < offset:
+        while BROKER.committed("klaxon", bed.topic, partition) < offset:
             self.assertIsNone(process.poll(), bed.said())
             self.assertLess(time.monotonic(), end, bed.said())
 
@@ -188,7 +188,7 @@ class KafkaTest(unittest.TestCase):
 
 
 class RealTest(KafkaTest):
-    """In the order of their names; two_owners takes a minute of its own."""
+    """In the order of their names; what takes a minute is begun first."""
 
     @classmethod
     def setUpClass(cls):
@@ -200,6 +200,16 @@ class RealTest(KafkaTest):
         for bed in cls.owners:
             cls.addClassCleanup(bed.remove)
             bed.start()
+        BROKER.create("growing", 1)
+        BROKER.produce("growing", cls.lines[:300])
+        cls.growing = Bed("growing")
+        cls.addClassCleanup(cls.growing.remove)
+        cls.growing.start()
+
+    def test_0_a_topic_grows(self):
+        self.await_read(self.growing, self.growing.processes[0], 300)
+        BROKER.tool("grow", "growing", 2)
+        BROKER.produce("growing", self.lines[300:1000], partition=1)
 
     def test_1_same_answer_whatever_partitions_and_codec(self):
         want = self.scan(self.lines)
@@ -425,7 +435,16 @@ class RealTest(KafkaTest):
                 return batch
         self.fail("no batch in the midst can be spared")
 
-    # ---------------------------------------------------------------- owners
+    # ---------------------------------------------------- what takes a minute
+
+    def test_9_a_partition_that_was_added_is_read(self):
+        process = self.growing.processes[0]
+        self.await_read(self.growing, process, 700, partition=1)
+        self.growing.stop(process)
+        self.growing.finish()
+        self.same(self.scan(self.lines[:1000]),
+                  last_contents(self.growing.delivered("growing")), "growing")
+        self.assertNotIn("came late", self.growing.said())
 
     def test_9_second_owner_is_noticed(self):
         end = time.monotonic() + TIMEOUT
