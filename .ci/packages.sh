@@ -24,7 +24,7 @@ TEST_PACKAGES=(
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
   python3 python3-yaml git gzip zstd xz-utils bzip2 openssl
   default-jre-headless maven perl # tests/kafka
-  prometheus # for promtool
+  prometheus prometheus-alertmanager # tests/deploy; promtool
 )
 
 say() { printf '== %s\n' "$*" >&2; }
