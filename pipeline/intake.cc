@@ -14,6 +14,10 @@ EventTime EventTimeOf(absl::Time time) { return absl::ToUnixNanos(time); }
 constexpr absl::Duration kLookInterval = absl::Milliseconds(200);
 // See LaneState::failing.
 constexpr absl::Duration kFailingMax = absl::Minutes(1);
+// What is read without delay and moves event time by nothing for so long (a
+// clock that is ahead, so that every stamp is of the future; lists without an
+// event) holds up the others no longer, however much of it there is.
+constexpr absl::Duration kStillMax = absl::Minutes(1);
 // Of Lane::stood; beyond it every second one goes, and a hold that names such a
 // one stands a little earlier.
 constexpr size_t kStoodMax = 1024;
@@ -165,7 +169,7 @@ void Intake::TakeConfig() {
 
 Intake::Lane& Intake::LaneOf(const std::string& name) {
   auto [it, inserted] = lanes_.try_emplace(name);
-  if (inserted) it->second.active = options_.clock();
+  if (inserted) it->second.active = it->second.moved = options_.clock();
   return it->second;
 }
 
@@ -188,6 +192,7 @@ bool Intake::TakeBatch() {
   Lane& lane = LaneOf(batch_.lane);
   lane.active = now;
   lane.idle = false;
+  const EventTime newest_before = lane.newest;
   for (Gap& gap : batch_.gaps) {
     if (options_.on_gap) options_.on_gap(gap);
     record.gaps.push_back(std::move(gap));
@@ -217,6 +222,7 @@ bool Intake::TakeBatch() {
                             &unreadable});
   }
   record.newest = lane.newest;
+  if (lane.newest > newest_before) lane.moved = now;
   Remember(batch_.resume, &lane);
   const bool whole = observer_->full() || !record.digest.empty() ||
                      now - merging_->since >= options_.merge;
@@ -294,7 +300,8 @@ bool Intake::CheckLanes() {
                                        : absl::InfiniteFuture();
     const bool idle = state.ended || now - lane.failing_since >= kFailingMax ||
                       (state.caught_up &&
-                       (lane.idle || now - lane.active >= options_.idle_after));
+                       (lane.idle || now - lane.active >= options_.idle_after ||
+                        now - lane.moved >= kStillMax));
     if (idle == lane.idle) continue;
     if (!idle && !WakeLanes()) return false;
     if (std::exchange(lane.idle, idle) == idle) continue;  // Woken, then.

@@ -85,6 +85,7 @@ class Intake {
  private:
   struct Lane {
     absl::Time active;  // Its last batch, or when it had caught up anew.
+    absl::Time moved;   // When `newest` last moved.
     absl::Time failing_since = absl::InfiniteFuture();
     EventTime newest = kNoTime;
     // What was newest after each batch, by its token, as far back as a hold

@@ -167,7 +167,9 @@ void LiveState::Release() {
 }
 
 void LiveState::ApplyEnd() {
-  const EventTime newest = watermark_.newest();
+  EventTime newest = watermark_.newest();
+  // Nothing but stamps of the future: they moved nothing, but are judged.
+  if (newest == kNoTime) newest = reorder_->newest_held();
   if (ended_ || newest == kNoTime) return;
   ended_ = true;
   reorder_->Finish(newest,

@@ -45,6 +45,10 @@ class Reorder {
   void Finish(EventTime newest, const Sink& sink);
 
   EventTime watermark() const { return watermark_; }
+  // The end of the newest minute of which something is held; kNoTime: nothing.
+  EventTime newest_held() const {
+    return buckets_.empty() ? kNoTime : buckets_.rbegin()->first + kMinute - 1;
+  }
   uint64_t late() const { return late_; }
   // Observations that are held.
   uint64_t pending() const;

@@ -28,6 +28,7 @@ class ScriptedSource : public LiveSource {
     std::string lane;
     std::vector<LaneState> lanes;  // As of this Read.
     std::function<void()> then;    // Called with it.
+    Nanos at = 0;                  // Of its event; 0: later than the last.
   };
   explicit ScriptedSource(std::vector<Step> steps) : steps_(std::move(steps)) {}
 
@@ -41,7 +42,10 @@ class ScriptedSource : public LiveSource {
     lanes_ = step.lanes;
     if (step.then) step.then();
     const std::string line =
-        AuditLine().At(static_cast<Nanos>(next_) * kSecond).Json() + "\n";
+        AuditLine()
+            .At(step.at != 0 ? step.at : static_cast<Nanos>(next_) * kSecond)
+            .Json() +
+        "\n";
     BatchBuffer& bytes = live.batch.bytes;
     bytes.Reserve(line.size());
     std::memcpy(bytes.data(), line.data(), line.size());
@@ -213,6 +217,21 @@ TEST(Intake, LaneThatCannotBeReadHoldsNobodyBackForEver) {
               ElementsAre("busy a", "busy b", "batch a", "batch a", "batch a",
                           "batch a", "batch a", "batch a", "idle b", "batch a",
                           "busy b", "idle a", "idle b"));
+}
+
+TEST(Intake, LaneThatMovesNothingHoldsNobodyBackForEver) {
+  absl::Time now = absl::FromUnixSeconds(1767400000);
+  const auto tick = [&now] { now += absl::Seconds(25); };
+  const std::vector<LaneState> lanes = {State("a", true), State("b")};
+  // Never silent, and its event time stands.
+  std::vector<ScriptedSource::Step> steps(5, {"a", lanes, tick, kSecond});
+  steps.push_back({"a", lanes, tick, kMinute});
+  steps.push_back({"a", lanes, tick, 2 * kMinute});
+  // (The first record is of two batches.)
+  EXPECT_THAT(Told(std::move(steps), &now),
+              ElementsAre("busy a", "busy b", "batch a", "batch a", "batch a",
+                          "idle a", "batch a", "idle a", "batch a", "batch a",
+                          "idle a", "idle b"));
 }
 
 TEST(Intake, SilenceCountsFromWhenALaneHasCaughtUp) {
