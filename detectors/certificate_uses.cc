@@ -69,7 +69,20 @@ const CertificateUses::Order& CertificateUses::Add(std::string_view user,
     use.first = used;
   }
   *first_used = use.first;
+  Shorten(user, credential, &order);
   return order;
+}
+
+// Whoever can have certificates by the thousand (a name for each job of a
+// pipeline) must not make every sighting of them take as long as they are many.
+void CertificateUses::Shorten(std::string_view user,
+                              std::string_view credential, Order* order) {
+  if (order->entries.size() <= kUserMax) return;
+  auto oldest = order->entries.begin();
+  if (oldest->credential == credential) ++oldest;
+  uses_.Erase(KeyOf(user, oldest->credential));
+  order->entries.erase(oldest);
+  order->complete = false;
 }
 
 void CertificateUses::Forget(std::string_view key, const Use& use) {

@@ -1,7 +1,7 @@
 // Which certificates came into use under one name, and when: what tells that
 // one replaced another (detections.md, "superseded").
 //
-// A key of the table for every (user, credential), so any number of a user's
+// A key of the table for every (user, credential), so many of a user's
 // may be remembered; and of every user the list of them by first use. Who was
 // forgotten for want of room and comes back is not new: where that may have
 // happened a user's order of first uses proves nothing any more (see Order).
@@ -40,6 +40,9 @@ class CertificateUses {
   Persistent* uses() { return &uses_; }
   Persistent* orders() { return &orders_; }
 
+  // Of one user; then those that came first go.
+  static constexpr size_t kUserMax = 1024;
+
  private:
   struct Use {
     EventTime first = kNoTime;
@@ -48,6 +51,8 @@ class CertificateUses {
   };
 
   void Forget(std::string_view key, const Use& use);
+  void Shorten(std::string_view user, std::string_view credential,
+               Order* order);
 
   Table<Use> uses_;      // By (user, credential).
   Table<Order> orders_;  // By user.

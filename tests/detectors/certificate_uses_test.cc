@@ -52,5 +52,21 @@ TEST(CertificateUses, IsBoundedAndSaved) {
   }
 }
 
+TEST(CertificateUses, OfOneUserOnlySoMany) {
+  CertificateUses uses(1'000'000);
+  EventTime first = 0;
+  constexpr size_t kMost = CertificateUses::kUserMax;
+  for (size_t i = 0; i < 3 * kMost; ++i) {
+    // The first one stays in use.
+    uses.Add("dana", "c0", 0, static_cast<EventTime>(i), &first);
+    uses.Add("dana", fmt::format("c{}", i), static_cast<EventTime>(i),
+             static_cast<EventTime>(i), &first);
+  }
+  const auto& order = uses.Add("dana", "c0", 0, 3 * kMost, &first);
+  EXPECT_EQ(order.entries.size(), kMost);
+  EXPECT_FALSE(order.complete);
+  EXPECT_EQ(uses.uses()->keys(), kMost);
+}
+
 }  // namespace
 }  // namespace klaxon
