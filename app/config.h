@@ -58,13 +58,13 @@ struct SinkConfig {
   std::vector<std::pair<std::string, ConfigText>> properties;
 };
 
-// What a daemon reads.
 // Whose certificate may send to a webhook, and for which cluster.
 struct ClientConfig {
   std::string common_name;
   std::string cluster;  // Empty: whatever the path says.
 };
 
+// What a daemon reads.
 struct SourceConfig {
   enum class Type { kFile, kKafka, kWebhook };
   Type type = Type::kFile;

@@ -3,9 +3,11 @@
 //   kafka_tool BROKERS create TOPIC PARTITIONS [PROPERTY=VALUE…]
 //   kafka_tool BROKERS grow TOPIC PARTITIONS               to so many
 //   kafka_tool BROKERS delete TOPIC
-//   kafka_tool BROKERS delete-records TOPIC PARTITION OFFSET    as retention
-//   does kafka_tool BROKERS produce TOPIC PARTITION|all CODEC        lines of
-//   stdin kafka_tool BROKERS commit GROUP TOPIC PARTITION OFFSET METADATA
+//   kafka_tool BROKERS delete-records TOPIC PARTITION OFFSET
+//                                          as retention does
+//   kafka_tool BROKERS produce TOPIC PARTITION|all CODEC
+//                                          lines of stdin
+//   kafka_tool BROKERS committed GROUP TOPIC PARTITION
 //   kafka_tool BROKERS ends TOPIC           a line a partition: low, high
 //   kafka_tool BROKERS dump TOPIC           a JSON line a record, to the ends
 //   kafka_tool BROKERS count TOPIC          records and bytes, to the ends
