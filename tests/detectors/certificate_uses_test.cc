@@ -8,6 +8,7 @@ namespace {
 
 std::vector<std::string> Names(const CertificateUses::Order& order) {
   std::vector<std::string> names;
+  names.reserve(order.entries.size());
   for (const auto& entry : order.entries) names.push_back(entry.credential);
   return names;
 }
