@@ -67,6 +67,19 @@ std::vector<std::string> Texts(const auto& window, size_t size) {
   return texts;
 }
 
+// As after a restart.
+template <typename T>
+T Reloaded(const T& value) {
+  std::string bytes;
+  WireWriter w(&bytes);
+  value.Save(&w);
+  T loaded;
+  WireReader r(bytes);
+  loaded.Load(&r);
+  EXPECT_TRUE(r.done());
+  return loaded;
+}
+
 void ExpectEqual(const FailureWindow& window, const WindowModel& model) {
   ASSERT_EQ(window.size(), model.list.size());
   ASSERT_EQ(Texts(window, window.size()), Texts(model.list, window.size()));
@@ -80,17 +93,6 @@ void ExpectEqual(const FailureWindow& window, const WindowModel& model) {
   if (window.size() > 0) {
     EXPECT_EQ(window.first_time(), model.list.front().refusal.time);
   }
-}
-
-FailureWindow Reloaded(const FailureWindow& window) {
-  std::string bytes;
-  WireWriter w(&bytes);
-  window.Save(&w);
-  FailureWindow loaded;
-  WireReader r(bytes);
-  loaded.Load(&r);
-  EXPECT_TRUE(r.done());
-  return loaded;
 }
 
 TEST(FailureWindow, HoldsTheNewestWithinTheSpan) {
@@ -178,17 +180,6 @@ void ExpectEqual(const FailingMinutes& minutes, const MinutesModel& model) {
   EXPECT_EQ(minutes.Failures(), model.Count());
 }
 
-FailingMinutes Reloaded(const FailingMinutes& minutes) {
-  std::string bytes;
-  WireWriter w(&bytes);
-  minutes.Save(&w);
-  FailingMinutes loaded;
-  WireReader r(bytes);
-  loaded.Load(&r);
-  EXPECT_TRUE(r.done());
-  return loaded;
-}
-
 TEST(FailingMinutes, AreThoseOfTheSpan) {
   const uint64_t seed = RandomSeed();
   SCOPED_TRACE(fmt::format("KLAXON_TEST_SEED={}", seed));
@@ -248,17 +239,6 @@ struct IdentitiesModel {
     return users.size();
   }
 };
-
-RecentIdentities Reloaded(const RecentIdentities& identities) {
-  std::string bytes;
-  WireWriter w(&bytes);
-  identities.Save(&w);
-  RecentIdentities loaded;
-  WireReader r(bytes);
-  loaded.Load(&r);
-  EXPECT_TRUE(r.done());
-  return loaded;
-}
 
 // As the judge tells of a minute: each user's first request of it by time, one
 // question at each; at its end their last ones in any order, and then questions

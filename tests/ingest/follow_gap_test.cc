@@ -11,7 +11,21 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-using FollowGap = FollowTest;
+class FollowGap : public FollowTest {
+ protected:
+  // Six rotations of a log with two backups; gives the lines that are left.
+  std::string RotateAway(LogRotator* rotator) {
+    std::string kept;
+    for (int i = 0; i < 6; ++i) {
+      rotator->Rotate();
+      const std::string lines = lines_.Some(5);
+      rotator->Write(lines);
+      rotator->Prune();
+      if (i >= 3) kept += lines;
+    }
+    return kept;
+  }
+};
 
 TEST_F(FollowGap, WhatWasDeletedUnreadIsAGap) {
   LogRotator::Options options = Rotation();
@@ -21,14 +35,7 @@ TEST_F(FollowGap, WhatWasDeletedUnreadIsAGap) {
   rotator.Write(first);
   Tailer tailer(Follow(path_));
   tailer.Drain();
-  std::string kept;
-  for (int i = 0; i < 6; ++i) {
-    rotator.Rotate();
-    const std::string lines = lines_.Some(5);
-    rotator.Write(lines);
-    rotator.Prune();
-    if (i >= 3) kept += lines;
-  }
+  const std::string kept = RotateAway(&rotator);
   tailer.Drain();
   EXPECT_EQ(tailer.bytes(), first + kept);
   EXPECT_THAT(tailer.reasons(), ElementsAre("vanished"));
@@ -45,14 +52,7 @@ TEST_F(FollowGap, DeletedWhileDownIsAGapFromWhereItStood) {
   tailer.Drain();
   tailer.Commit();
   rotator.Write(lines_.Some(2));
-  std::string kept;
-  for (int i = 0; i < 6; ++i) {
-    rotator.Rotate();
-    const std::string lines = lines_.Some(5);
-    rotator.Write(lines);
-    rotator.Prune();
-    if (i >= 3) kept += lines;
-  }
+  const std::string kept = RotateAway(&rotator);
   tailer.Restart();
   tailer.Drain();
   EXPECT_EQ(tailer.bytes(), first + kept);
