@@ -118,7 +118,7 @@ class AnonymousAccess final : public Detector {
     } else {
       what += target;
     }
-    const RbacReason reason = ParseRbacReason(event.decision_reason);
+    const RbacReason reason = ParseRbacReason(event.decision_reason.Text());
     deed.fields = {
         {"class", std::string(cls)},
         {"target", std::string(target.substr(0, 128))},

@@ -505,10 +505,13 @@ EventView& EventBuilder::Finish() {
   user.node_name = ValueOf(extra, kNodeNameKey);
   user.pod_name = ValueOf(extra, kPodNameKey);
   user.pod_uid = ValueOf(extra, kPodUidKey);
-  const std::vector<KeyValue>& annotations = LastOfEachKey(&annotations_);
-  view_.annotations = CopyTo(arena_, annotations);
+  std::vector<KeyValue>& annotations = LastOfEachKey(&annotations_);
   view_.decision = ValueOf(annotations, kDecisionKey);
-  view_.decision_reason = ValueOf(annotations, kReasonKey);
+  view_.decision_reason.raw = ValueOf(annotations, kReasonKey);
+  std::erase_if(annotations, [](const KeyValue& annotation) {
+    return annotation.key == kReasonKey;
+  });
+  view_.annotations = CopyTo(arena_, annotations);
   return view_;
 }
 

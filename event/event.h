@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "event/time.h"
@@ -26,6 +27,19 @@ enum class Stage : uint8_t {
 struct KeyValue {
   std::string_view key;
   std::string_view value;
+};
+
+// Text in which `\"` may stand for `"`, and nothing else is escaped: most of
+// these are never asked for, so who asks pays.
+struct QuotedText {
+  std::string_view raw;
+  bool escaped = false;
+
+  std::string Text() const {
+    std::string text(raw);
+    if (escaped) std::erase(text, '\\');
+    return text;
+  }
 };
 
 struct UserView {
@@ -91,9 +105,9 @@ struct EventView {
   std::string_view response_object;  // Raw JSON value, any type; or empty.
   EventTime request_received_time = kNoTime;
   EventTime stage_time = kNoTime;
-  std::span<const KeyValue> annotations;
-  std::string_view decision;         // authorization.k8s.io/decision
-  std::string_view decision_reason;  // authorization.k8s.io/reason
+  std::span<const KeyValue> annotations;  // All but decision_reason's.
+  std::string_view decision;              // authorization.k8s.io/decision
+  QuotedText decision_reason;             // authorization.k8s.io/reason
   // Value of the top-level key named by DecoderOptions.cluster_field, or what
   // a wrapper says of the cluster (GKE's cluster_name); else empty.
   std::string_view cluster;

@@ -65,7 +65,7 @@ inline std::string Dump(const EventView& event) {
     field("annotation value", annotation.value);
   }
   field("decision", event.decision);
-  field("decision_reason", event.decision_reason);
+  field("decision_reason", event.decision_reason.Text());
   field("cluster", event.cluster);
   return out;
 }
