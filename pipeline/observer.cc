@@ -2,6 +2,10 @@
 
 #include <sys/random.h>
 #include <xxhash.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+// The same functions and values by the widest instructions that there are.
+#include <xxh_x86dispatch.h>
+#endif
 
 #include <algorithm>
 #include <array>
