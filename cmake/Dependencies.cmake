@@ -25,3 +25,26 @@ endif()
 if(KLAXON_TESTS)
   find_package(GTest 1.12 CONFIG REQUIRED)
 endif()
+
+# Abseil is linked statically: it is 27 libraries, which the loader would have
+# to find, map and bind at every start (3 ms of CPU), and its interface changes
+# with each version anyway.
+get_property(imported DIRECTORY PROPERTY IMPORTED_TARGETS)
+foreach(target IN LISTS imported)
+  if(NOT target MATCHES "^absl::")
+    continue()
+  endif()
+  get_target_property(configurations ${target} IMPORTED_CONFIGURATIONS)
+  if(NOT configurations)
+    continue()
+  endif()
+  foreach(configuration IN LISTS configurations)
+    set(property IMPORTED_LOCATION_${configuration})
+    get_target_property(location ${target} ${property})
+    string(REGEX REPLACE "\\.so[.0-9]*$" ".a" archive "${location}")
+    if(EXISTS "${archive}")
+      set_target_properties(${target} PROPERTIES ${property} "${archive}"
+                            IMPORTED_SONAME_${configuration} "")
+    endif()
+  endforeach()
+endforeach()
