@@ -265,7 +265,11 @@ void RecordSorter::Open(size_t count) {
 void RecordSorter::OpenMemory() {
   SortEntries();
   heap_.push_back(std::make_unique<Cursor>(this));
-  if (!heap_.back()->Advance()) heap_.clear();
+  if (heap_.back()->Advance()) {
+    std::push_heap(heap_.begin(), heap_.end(), ComesLater());
+  } else {
+    heap_.pop_back();
+  }
 }
 
 absl::Status RecordSorter::MergeRuns(size_t count) {
@@ -280,19 +284,13 @@ absl::Status RecordSorter::MergeRuns(size_t count) {
 }
 
 absl::Status RecordSorter::Finish() {
-  if (runs_.empty()) {
-    OpenMemory();
-    return absl::OkStatus();
-  }
-  if (absl::Status s = WriteRun(); !s.ok()) return s;
-  arena_ = std::string();
-  entries_ = std::vector<Entry>();
   while (runs_.size() > kFanIn) {
     // So many that all later merges are full ones.
     const size_t count = std::min(kFanIn, runs_.size() - kFanIn + 1);
     if (absl::Status s = MergeRuns(count); !s.ok()) return s;
   }
   Open(runs_.size());
+  OpenMemory();
   return status_;
 }
 

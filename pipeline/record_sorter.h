@@ -6,8 +6,8 @@
 // thread. Errors (a full disk, an unwritable folder) come from Add and Finish
 // as a Status; after one the sorter is of no use.
 //
-// Memory: while adding, `memory_bytes`; once a run was written, merging takes
-// no more than that (or 4 KiB a run, and the longest record, if that is more).
+// Memory: `memory_bytes`; once a run was written, merging takes as much again
+// at most (or 4 KiB a run, and the longest record, if that is more).
 #pragma once
 
 #include <cstdint>
@@ -71,8 +71,9 @@ class RecordSorter {
   absl::Status WriteRun();
   // Makes one run of the first `count`.
   absl::Status MergeRuns(size_t count);
-  // Next gives what is in the first `count` runs, or in memory.
+  // Next gives what is in the first `count` runs,
   void Open(size_t count);
+  // and in memory.
   void OpenMemory();
   bool Fail(absl::Status status);
 

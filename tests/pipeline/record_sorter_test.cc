@@ -96,19 +96,19 @@ TEST(RecordSorter, GivesEachKeyOnceInOrderWhateverTheMemory) {
 // More runs than are merged at once: some are merged before.
 TEST(RecordSorter, MergesMoreRunsThanItOpens) {
   const TemporaryDirectory dir;
-  for (size_t runs : {RecordSorter::kFanIn - 1, RecordSorter::kFanIn,
-                      RecordSorter::kFanIn + 1, 3 * RecordSorter::kFanIn}) {
+  for (size_t records : {RecordSorter::kFanIn, RecordSorter::kFanIn + 1,
+                         RecordSorter::kFanIn + 2, 3 * RecordSorter::kFanIn}) {
     RecordSorter sorter({/*memory_bytes=*/1, dir.path()}, AddUp);
     Model model;
-    for (size_t i = 0; i < runs; ++i) {
+    for (size_t i = 0; i < records; ++i) {
       const std::string key = fmt::format("{:03}", i * 7 % 150);
       const std::string payload = Payload(1, std::to_string(i));
       ASSERT_TRUE(sorter.Add(key, payload).ok());
       AddTo(&model, key, payload);
     }
     ASSERT_TRUE(sorter.Finish().ok());
-    EXPECT_EQ(sorter.runs_written(), runs);
-    EXPECT_EQ(Drain(&sorter), Records(model.begin(), model.end())) << runs;
+    EXPECT_EQ(sorter.runs_written(), records - 1);
+    EXPECT_EQ(Drain(&sorter), Records(model.begin(), model.end())) << records;
   }
 }
 
