@@ -59,9 +59,8 @@ class ObservationOutput {
   bool failed_ = false;
 };
 
-// Long enough that the observations of a minute are mostly one worker's, short
-// enough that all workers end together.
-constexpr uint64_t kPartBytes = 16 << 20;
+// Less is read faster than another worker can be called in.
+constexpr uint64_t kPartBytesMin = 4 << 20;
 
 // A source whose interruption is its end, so that what was read until then is
 // judged and shown.
@@ -102,7 +101,7 @@ std::unique_ptr<ArchiveSource> MakeSource(const CommandLine& line,
   ArchiveOptions options;
   options.paths = line.paths;
   options.line_bytes_max = config.line_bytes_max;
-  options.part_bytes = kPartBytes;
+  options.part_bytes_min = kPartBytesMin;
   options.cluster_path_regex = config.cluster.path_regex;
   return std::make_unique<CutSource>(MakeArchiveSource(std::move(options)));
 }

@@ -77,7 +77,6 @@ class ArchiveSourceImpl : public ArchiveSource {
   FramerOptions Framing() const;
   void BeginInput();
   void LookForParts(const Batch& batch);
-  uint64_t PartBytes() const;
   void NextPart(Batch& batch);
   void EndInput();
   void EndTar();
@@ -105,8 +104,7 @@ class ArchiveSourceImpl : public ArchiveSource {
   std::unique_ptr<ContentStream> content_;
   // Of content_, where that is a file to be read in any order.
   std::shared_ptr<const OpenFile> file_;
-  uint64_t part_begin_ = 0;  // Of the next part; 0: not read in parts.
-  uint64_t file_bytes_ = 0;  // Of file_, when that was begun.
+  uint64_t part_begin_ = 0;  // Of the rest, if that is to be a part.
   bool framing_ = false;     // The framer reads content_; else it is prepared.
   std::vector<InputInfo> infos_;  // In reading order.
   uint32_t index_ = 0;
@@ -299,49 +297,35 @@ void ArchiveSourceImpl::BeginInput() {
 
 // After its first batch an input is known: are these the lines of a long file?
 void ArchiveSourceImpl::LookForParts(const Batch& batch) {
-  if (options_.part_bytes == 0 || batch.last_of_input || file_ == nullptr ||
+  if (options_.part_bytes_min == 0 || batch.last_of_input || file_ == nullptr ||
       !tars_.empty() || !content_->plain() || !framer_.at_line()) {
     return;
   }
   struct stat status;
   const uint64_t next = framer_.next_offset();
   if (files_->Stat(file_->fd(), &status) != 0 ||
-      static_cast<uint64_t>(status.st_size) < next + options_.part_bytes) {
+      static_cast<uint64_t>(status.st_size) < next + options_.part_bytes_min) {
     return;
   }
   part_begin_ = next;
-  file_bytes_ = static_cast<uint64_t>(status.st_size);
   context_.raw_bytes = raw_bytes_done_ + next;  // What is behind comes again.
 }
 
-// Towards the end of the file parts get smaller, so that whoever reads the last
-// one does not let the others wait for long.
-uint64_t ArchiveSourceImpl::PartBytes() const {
-  constexpr uint64_t kPartBytesMin = 1 << 20;
-  constexpr uint64_t kOfTheRest = 8;
-  const uint64_t rest =
-      file_bytes_ > part_begin_ ? file_bytes_ - part_begin_ : 0;
-  return std::min(options_.part_bytes,
-                  std::max(rest / kOfTheRest, kPartBytesMin));
-}
-
 void ArchiveSourceImpl::NextPart(Batch& batch) {
-  const uint64_t end = StretchEnd(*file_, part_begin_ + PartBytes());
   batch.bytes.set_size(0);
   batch.begin.offset = part_begin_;
   batch.framing = BatchFraming::kLines;
   batch.first_of_input = false;
-  batch.last_of_input = end == kToEnd;
+  batch.last_of_input = true;
   batch.input_bytes = 0;
   batch.part = MakeStretchReader(file_,
                                  {.begin = part_begin_,
-                                  .end = end,
                                   .input = index_,
                                   .path = path_,
                                   .framer = Framing()},
                                  &interrupter_, &context_.raw_bytes);
-  part_begin_ = end == kToEnd ? 0 : end;
-  if (batch.last_of_input) framer_.Abandon();
+  part_begin_ = 0;
+  framer_.Abandon();
 }
 
 void ArchiveSourceImpl::EndInput() {

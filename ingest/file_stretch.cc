@@ -1,9 +1,11 @@
 #include "ingest/file_stretch.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,68 +19,111 @@ namespace {
 constexpr size_t kBackBytes = 256 << 10;
 constexpr size_t kPieceBytes = 64 << 10;
 
+// What is still to be read of a stretch. One thread reads, others may cut.
+class Range {
+ public:
+  Range(uint64_t begin, uint64_t end, uint64_t file_bytes)
+      : at_(begin), end_(end), file_bytes_(file_bytes) {}
+
+  struct Piece {
+    uint64_t offset;
+    size_t bytes;  // 0: there is no more.
+  };
+  // What is to be read next; from then on it is nobody else's.
+  Piece Take(size_t capacity) {
+    std::lock_guard lock(mutex_);
+    const Piece piece = {at_, std::min<uint64_t>(capacity, end_ - at_)};
+    at_ += piece.bytes;
+    return piece;
+  }
+  // Only so many bytes of it were there; 0: and no more will be.
+  void TookOnly(const Piece& piece, size_t bytes) {
+    std::lock_guard lock(mutex_);
+    at_ = bytes > 0 ? piece.offset + bytes : end_;
+  }
+  struct Rest {
+    uint64_t begin;
+    uint64_t end;  // Perhaps kToEnd.
+    uint64_t bytes;
+  };
+  Rest rest() const {
+    std::lock_guard lock(mutex_);
+    const uint64_t end = std::min(end_, file_bytes_);
+    return {at_, end_, end > at_ ? end - at_ : 0};
+  }
+  // Ends the stretch at `cut`, if it has not come so far and ends where it did.
+  bool Cut(uint64_t cut, uint64_t end) {
+    std::lock_guard lock(mutex_);
+    if (end_ != end || cut <= at_ || cut >= end_) return false;
+    end_ = cut;
+    return true;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  uint64_t at_;
+  uint64_t end_;
+  const uint64_t file_bytes_;  // When it was opened.
+};
+
 // As FileStream, of a part of the file.
 class RangeStream : public ByteStream {
  public:
-  RangeStream(std::shared_ptr<const OpenFile> file, uint64_t begin,
-              uint64_t end, StreamContext* context,
-              std::atomic<uint64_t>* raw_bytes)
+  RangeStream(std::shared_ptr<const OpenFile> file, Range* range,
+              StreamContext* context, std::atomic<uint64_t>* raw_bytes)
       : file_(std::move(file)),
         context_(context),
         raw_bytes_(raw_bytes),
-        at_(begin),
-        end_(end) {}
+        range_(range) {}
 
   StreamRead Read(char* out, size_t capacity) override {
-    while (at_ < end_) {
+    const Range::Piece piece = range_->Take(capacity);
+    if (piece.bytes == 0) return {0, StreamState::kEnd};
+    ssize_t got = 0;
+    do {
       if (context_->interrupter->interrupted()) {
         return {0, StreamState::kInterrupted};
       }
-      const ssize_t got = file_->access().ReadAt(
-          file_->fd(), out, std::min<uint64_t>(capacity, end_ - at_), at_);
-      if (got > 0) {
-        at_ += static_cast<uint64_t>(got);
-        raw_bytes_->fetch_add(static_cast<uint64_t>(got),
-                              std::memory_order_relaxed);
-        return {static_cast<size_t>(got), StreamState::kData};
-      }
-      if (got == -EINTR || got == -EAGAIN) continue;
-      if (got < 0) {
-        context_->Report(ProblemCause::kUnreadable, true,
-                         fmt::format("the rest of it could not be read: {}",
-                                     ExplainFileError(static_cast<int>(-got))));
-      }
-      at_ = end_;
+      got = file_->access().ReadAt(file_->fd(), out, piece.bytes, piece.offset);
+    } while (got == -EINTR || got == -EAGAIN);
+    if (got < 0) {
+      context_->Report(ProblemCause::kUnreadable, true,
+                       fmt::format("the rest of it could not be read: {}",
+                                   ExplainFileError(static_cast<int>(-got))));
     }
-    return {0, StreamState::kEnd};
+    const auto bytes = static_cast<size_t>(std::max<ssize_t>(got, 0));
+    if (bytes < piece.bytes) range_->TookOnly(piece, bytes);
+    if (bytes == 0) return {0, StreamState::kEnd};
+    raw_bytes_->fetch_add(bytes, std::memory_order_relaxed);
+    return {bytes, StreamState::kData};
   }
 
  private:
   const std::shared_ptr<const OpenFile> file_;
   StreamContext* const context_;
   std::atomic<uint64_t>* const raw_bytes_;
-  uint64_t at_;
-  const uint64_t end_;
+  Range* const range_;
 };
 
 class StretchReader : public BatchReader {
  public:
-  StretchReader(std::shared_ptr<const OpenFile> file,
-                const StretchOptions& options, Interrupter* interrupter,
-                std::atomic<uint64_t>* raw_bytes)
-      : input_(options.input),
-        path_(options.path),
+  StretchReader(std::shared_ptr<const OpenFile> file, StretchOptions options,
+                Interrupter* interrupter, std::atomic<uint64_t>* raw_bytes)
+      : file_(std::move(file)),
+        options_(std::move(options)),
+        interrupter_(interrupter),
+        raw_bytes_(raw_bytes),
+        range_(options_.begin, options_.end, FileBytes(*file_)),
         context_(interrupter),
-        stream_(std::move(file), options.begin, options.end, &context_,
-                raw_bytes),
-        framer_(options.framer, &context_) {
-    framer_.BeginLines(&stream_, options.begin);
+        stream_(file_, &range_, &context_, raw_bytes),
+        framer_(options_.framer, &context_) {
+    framer_.BeginLines(&stream_, options_.begin);
   }
 
   absl::Status Read(Batch& batch) override {
     if (framer_.finished()) return absl::OutOfRangeError("end of the stretch");
     const StreamState state = framer_.Next(batch);
-    batch.begin.input = input_;
+    batch.begin.input = options_.input;
     if (state == StreamState::kData) return absl::OkStatus();
     return absl::CancelledError("interrupted");
   }
@@ -86,15 +131,38 @@ class StretchReader : public BatchReader {
   std::vector<InputProblem> TakeProblems() override {
     std::vector<InputProblem> problems;
     for (StreamProblem& problem : std::exchange(context_.problems, {})) {
-      problems.push_back(
-          {path_, problem.offset, std::move(problem.message), problem.lost});
+      problems.push_back({options_.path, problem.offset,
+                          std::move(problem.message), problem.lost});
     }
     return problems;
   }
 
+  uint64_t bytes_left() const override { return range_.rest().bytes; }
+
+  std::unique_ptr<BatchReader> Split(uint64_t bytes_min) override {
+    const Range::Rest rest = range_.rest();
+    if (rest.bytes == 0 || rest.bytes < bytes_min) return nullptr;
+    const uint64_t cut = StretchEnd(*file_, rest.begin + rest.bytes / 2);
+    if (cut >= rest.begin + rest.bytes) return nullptr;  // kToEnd, too.
+    if (!range_.Cut(cut, rest.end)) return nullptr;
+    StretchOptions second = options_;
+    second.begin = cut;
+    second.end = rest.end;
+    return MakeStretchReader(file_, second, interrupter_, raw_bytes_);
+  }
+
  private:
-  const uint32_t input_;
-  const std::string path_;
+  static uint64_t FileBytes(const OpenFile& file) {
+    struct stat status;
+    if (file.access().Stat(file.fd(), &status) != 0) return 0;
+    return static_cast<uint64_t>(status.st_size);
+  }
+
+  const std::shared_ptr<const OpenFile> file_;
+  const StretchOptions options_;
+  Interrupter* const interrupter_;
+  std::atomic<uint64_t>* const raw_bytes_;
+  Range range_;
   StreamContext context_;
   RangeStream stream_;
   BatchFramer framer_;

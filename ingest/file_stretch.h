@@ -1,5 +1,5 @@
 // A stretch of a plain file: lines that one worker reads and cuts by itself
-// while others read other stretches.
+// while others read other stretches, and take half of it when they are done.
 #pragma once
 
 #include <atomic>

@@ -57,7 +57,7 @@ class BatchReader;
 
 struct Batch {
   // Set: there are no bytes here; they are to be read from there.
-  std::unique_ptr<BatchReader> part;
+  std::shared_ptr<BatchReader> part;
   BatchBuffer bytes;
   BatchFraming framing = BatchFraming::kLines;
   Position begin;         // Of the batch's first byte.
@@ -86,11 +86,18 @@ struct InputProblem {
 class BatchReader {
  public:
   virtual ~BatchReader() = default;
-  // The next batch of the part; `sequence` and last_of_input are those of the
-  // batch that brought the part. OutOfRange: the end. Cancelled: the source
-  // was interrupted.
+  // The next batch of the part; its `sequence` means nothing, and last_of_input
+  // is that of the batch that brought the part. OutOfRange: the end. Cancelled:
+  // the source was interrupted.
   virtual absl::Status Read(Batch& batch) = 0;
   virtual std::vector<InputProblem> TakeProblems() = 0;
+
+  // Any thread, beside a Read: about so many bytes it has still to read.
+  virtual uint64_t bytes_left() const = 0;
+  // Any thread, beside a Read: takes the second half of what is left away and
+  // returns it as a part that comes just behind this one. Null: there is no
+  // place to cut, or less than `bytes_min` left.
+  virtual std::unique_ptr<BatchReader> Split(uint64_t bytes_min) = 0;
 };
 
 struct InputInfo {

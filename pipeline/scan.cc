@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <functional>
+#include <iterator>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,17 +21,23 @@
 namespace klaxon {
 namespace {
 
-// What one worker found in one batch, or in the batches of one part, for
-// messages in input order.
+// What one worker found in one batch, for messages in input order.
 struct BatchResult {
   Position begin;
   bool first_of_input = false;
-  bool last_of_input = false;
   uint64_t input_bytes = 0;
   uint64_t events = 0;
   uint64_t outside = 0;  // Events that were read, but not asked for.
   BatchOutcome outcome;  // Offsets and lines count from `begin` on.
 };
+
+size_t WaitingBytes(const BatchResult& result) {
+  size_t bytes = 0;
+  for (const UnreadableBytes& unreadable : result.outcome.unreadable) {
+    bytes += sizeof(unreadable) + unreadable.bytes.size();
+  }
+  return bytes;
+}
 
 // Two stages of one long-running request are one request: counts how many such
 // pairs there are, in whatever order their halves come. Past `kUnpairedMax`
@@ -82,9 +91,19 @@ class Scan {
   absl::Status Run();
 
  private:
+  // The results of a batch, or of the batches of a part. Slots stand in input
+  // order; those before a result are done when it is reported.
+  struct Slot {
+    uint32_t input = 0;
+    bool last_of_input = false;
+    bool done = false;
+    std::deque<BatchResult> results;
+  };
+  using Slots = std::list<Slot>;
   struct Work {
     Batch batch;
     std::string cluster;  // Of the batch's input.
+    Slots::iterator slot;
   };
   struct Worker {
     Worker(const EngineConfig& config, const DecoderOptions& options)
@@ -98,14 +117,20 @@ class Scan {
   // Gives the worker something to do. False: no more, or a failure.
   bool NextWork(Worker& worker);
   bool Read(Work& work);
-  void Process(Worker& worker, BatchResult* result);
-  void DecodeBatch(Worker& worker, BatchResult* result);
+  // Takes half of the part of which most is left. REQUIRES: work_mutex_ held.
+  bool TakeHalf(Work& work);
+  void Process(Worker& worker);
+  void ProcessPart(Worker& worker);
+  BatchResult DecodeBatch(Worker& worker);
   void Report(const std::vector<InputProblem>& problems);
   void HandOn(Observer& observer);
   void HandOn(const Observations& observations,
               const std::vector<uint64_t>& long_running);
-  void Deliver(uint64_t sequence, BatchResult&& result);
+  void Deliver(Slots::iterator slot, BatchResult&& result);
+  void Finish(Slots::iterator slot);
+  void ReportSlots();
   void Report(const BatchResult& result);
+  void EndInput(uint32_t input);
   void Fail(const absl::Status& status);
 
   const EngineConfig& config_;
@@ -121,6 +146,7 @@ class Scan {
   bool reading_ = false;  // Some worker reads source_: it alone.
   bool at_end_ = false;
   std::deque<std::unique_ptr<Work>> ready_;
+  std::vector<Work*> parts_;                  // Being read.
   std::vector<std::unique_ptr<Work>> spare_;  // Buffers to be used again.
 
   std::mutex verdict_mutex_;  // Guards the rest of this paragraph and the
@@ -129,8 +155,9 @@ class Scan {
   StagePairs pairs_;
 
   std::mutex result_mutex_;  // Guards all below, summary_ and the callbacks.
-  std::map<uint64_t, BatchResult> waiting_;  // Out of order, by sequence.
-  uint64_t next_sequence_ = 0;
+  std::condition_variable reported_;
+  Slots slots_;
+  uint64_t waiting_bytes_ = 0;  // Of results in slots_.
   std::vector<InputInfo> inputs_;
   uint64_t input_lines_ = 0;  // Before the next batch, in its input.
   uint64_t input_events_ = 0;
@@ -150,15 +177,15 @@ bool Scan::NextWork(Worker& worker) {
   const size_t enough = threads_ > 1 ? 4 * threads_ : 1;
   std::unique_lock lock(work_mutex_);
   spare_.push_back(std::move(worker.work));
+  const auto take_spare = [this] {
+    if (spare_.empty()) return std::make_unique<Work>();
+    std::unique_ptr<Work> work = std::move(spare_.back());
+    spare_.pop_back();
+    return work;
+  };
   for (;;) {
     if (!reading_ && !at_end_ && ready_.size() < enough) {
-      std::unique_ptr<Work> work;
-      if (spare_.empty()) {
-        work = std::make_unique<Work>();
-      } else {
-        work = std::move(spare_.back());
-        spare_.pop_back();
-      }
+      std::unique_ptr<Work> work = take_spare();
       reading_ = true;
       lock.unlock();
       const bool read = Read(*work);
@@ -176,11 +203,17 @@ bool Scan::NextWork(Worker& worker) {
     if (!ready_.empty()) {
       worker.work = std::move(ready_.front());
       ready_.pop_front();
-      return true;
+      break;
     }
-    if (at_end_) return false;
+    if (at_end_) {
+      worker.work = take_spare();
+      if (!TakeHalf(*worker.work)) return false;
+      break;
+    }
     work_changed_.wait(lock);
   }
+  if (worker.work->batch.part != nullptr) parts_.push_back(worker.work.get());
+  return true;
 }
 
 bool Scan::Read(Work& work) {
@@ -191,16 +224,41 @@ bool Scan::Read(Work& work) {
     if (!absl::IsOutOfRange(status)) Fail(status);
     return false;
   }
-  InputInfo input = source_.input(work.batch.begin.input);
+  const uint32_t index = work.batch.begin.input;
+  InputInfo input = source_.input(index);
   work.cluster = input.cluster;
+  std::lock_guard result_lock(result_mutex_);
+  work.slot = slots_.insert(
+      slots_.end(),
+      Slot{.input = index, .last_of_input = work.batch.last_of_input});
   if (work.batch.first_of_input) {
-    std::lock_guard result_lock(result_mutex_);
-    if (inputs_.size() <= work.batch.begin.input) {
-      inputs_.resize(work.batch.begin.input + 1);
-    }
-    inputs_[work.batch.begin.input] = std::move(input);
+    if (inputs_.size() <= index) inputs_.resize(index + 1);
+    inputs_[index] = std::move(input);
   }
   return true;
+}
+
+bool Scan::TakeHalf(Work& work) {
+  std::vector<std::pair<uint64_t, Work*>> largest;
+  for (Work* const part : parts_) {
+    largest.emplace_back(part->batch.part->bytes_left(), part);
+  }
+  std::sort(largest.begin(), largest.end(), std::greater<>());
+  for (const auto& [bytes, whole] : largest) {
+    std::unique_ptr<BatchReader> half =
+        whole->batch.part->Split(options_.split_bytes_min);
+    if (half == nullptr) continue;
+    work.batch.part = std::move(half);
+    work.cluster = whole->cluster;
+    std::lock_guard result_lock(result_mutex_);
+    Slot& before = *whole->slot;
+    work.slot = slots_.insert(
+        std::next(whole->slot),
+        Slot{.input = before.input, .last_of_input = before.last_of_input});
+    before.last_of_input = false;
+    return true;
+  }
+  return false;
 }
 
 void Scan::Report(const std::vector<InputProblem>& problems) {
@@ -231,72 +289,89 @@ void Scan::HandOn(const Observations& observations,
 
 void Scan::RunWorker() {
   Worker worker(config_, options_.decoder);
-  while (NextWork(worker)) {
-    BatchResult result;
-    const uint64_t sequence = worker.work->batch.sequence;
-    Process(worker, &result);
-    Deliver(sequence, std::move(result));
-  }
+  while (NextWork(worker)) Process(worker);
   HandOn(worker.observer);
   std::lock_guard lock(result_mutex_);
   summary_.odd += worker.decoder.counters().odd_events;
 }
 
-void Scan::Process(Worker& worker, BatchResult* result) {
-  Batch& batch = worker.work->batch;
-  result->begin = batch.begin;
-  result->first_of_input = batch.first_of_input;
-  result->last_of_input = batch.last_of_input;
-  const std::unique_ptr<BatchReader> part = std::move(batch.part);
-  if (part == nullptr) {
-    DecodeBatch(worker, result);
-    if (worker.observer.full()) HandOn(worker.observer);
-    return;
+void Scan::Process(Worker& worker) {
+  Work& work = *worker.work;
+  if (work.batch.part != nullptr) {
+    ProcessPart(worker);
+  } else {
+    BatchResult result = DecodeBatch(worker);
+    result.first_of_input = work.batch.first_of_input;
+    Deliver(work.slot, std::move(result));
   }
-  // An interrupted part has no more batches: the rest is not judged.
-  while (part->Read(batch).ok()) {
-    DecodeBatch(worker, result);
-    if (worker.observer.full()) HandOn(worker.observer);
-  }
-  Report(part->TakeProblems());
+  Finish(work.slot);
 }
 
-void Scan::DecodeBatch(Worker& worker, BatchResult* result) {
+void Scan::ProcessPart(Worker& worker) {
+  Work& work = *worker.work;
+  BatchReader& part = *work.batch.part;
+  // An interrupted part has no more batches: the rest is not judged.
+  while (part.Read(work.batch).ok()) Deliver(work.slot, DecodeBatch(worker));
+  Report(part.TakeProblems());
+  std::lock_guard lock(work_mutex_);
+  std::erase(parts_, &work);  // From here on nobody takes half of it.
+  work.batch.part.reset();
+}
+
+BatchResult Scan::DecodeBatch(Worker& worker) {
   const Batch& batch = worker.work->batch;
-  const uint64_t events_before = result->events;
+  BatchResult result;
+  result.begin = batch.begin;
   const auto on_event = [&](const EventView& event) {
     const EventTime time = event.time();
     if (time < options_.since || time >= options_.until) {
-      ++result->outside;
+      ++result.outside;
       return;
     }
-    ++result->events;
+    ++result.events;
     worker.observer.Observe(event, worker.work->cluster);
   };
-  BatchOutcome outcome = worker.decoder.Decode(batch, on_event);
-  for (UnreadableBytes& unreadable : outcome.unreadable) {
-    unreadable.offset += batch.begin.offset - result->begin.offset;
-    unreadable.line += result->outcome.lines;
-    result->outcome.unreadable.push_back(std::move(unreadable));
-  }
-  result->outcome.lines += outcome.lines;
-  result->outcome.skipped += outcome.skipped;
-  result->input_bytes += batch.input_bytes;
+  result.outcome = worker.decoder.Decode(batch, on_event);
+  result.input_bytes = batch.input_bytes;
   if (progress_ != nullptr) {
     progress_->bytes.fetch_add(batch.input_bytes, std::memory_order_relaxed);
-    progress_->events.fetch_add(result->events - events_before,
-                                std::memory_order_relaxed);
+    progress_->events.fetch_add(result.events, std::memory_order_relaxed);
   }
+  if (worker.observer.full()) HandOn(worker.observer);
+  return result;
 }
 
-void Scan::Deliver(uint64_t sequence, BatchResult&& result) {
+// Slots are begun in order, so whoever has the first one is never held here.
+void Scan::Deliver(Slots::iterator slot, BatchResult&& result) {
+  std::unique_lock lock(result_mutex_);
+  waiting_bytes_ += WaitingBytes(result);
+  slot->results.push_back(std::move(result));
+  ReportSlots();
+  reported_.wait(lock, [&] {
+    return waiting_bytes_ <= options_.waiting_bytes_max ||
+           slot == slots_.begin();
+  });
+}
+
+void Scan::Finish(Slots::iterator slot) {
   std::lock_guard lock(result_mutex_);
-  waiting_.emplace(sequence, std::move(result));
-  while (!waiting_.empty() && waiting_.begin()->first == next_sequence_) {
-    Report(waiting_.begin()->second);
-    waiting_.erase(waiting_.begin());
-    ++next_sequence_;
+  slot->done = true;
+  ReportSlots();
+}
+
+void Scan::ReportSlots() {
+  while (!slots_.empty()) {
+    Slot& slot = slots_.front();
+    for (const BatchResult& result : slot.results) {
+      Report(result);
+      waiting_bytes_ -= WaitingBytes(result);
+    }
+    slot.results.clear();
+    if (!slot.done) break;
+    if (slot.last_of_input) EndInput(slot.input);
+    slots_.pop_front();
   }
+  reported_.notify_all();
 }
 
 void Scan::Report(const BatchResult& result) {
@@ -326,12 +401,14 @@ void Scan::Report(const BatchResult& result) {
   input_events_ += result.events + result.outside;
   input_bytes_ += result.input_bytes;
   input_quarantined_ += result.outcome.unreadable.size();
-  if (!result.last_of_input) return;
+}
+
+void Scan::EndInput(uint32_t input) {
   if (input_events_ == 0 && input_quarantined_ > 0) {
     ++summary_.unreadable_inputs;
   }
   if (input_bytes_ == 0 && callbacks_.on_problem) {
-    callbacks_.on_problem({inputs_[result.begin.input].path, 0,
+    callbacks_.on_problem({inputs_[input].path, 0,
                            "is empty; is audit logging on, and was the log "
                            "rotated away?",
                            /*lost=*/false});

@@ -65,6 +65,12 @@ struct ScanOptions {
   EventTime since = kNoTime;   // --since, --until: events outside are not
   EventTime until = kMaxTime;  // observed ([since, until)).
   DecoderOptions decoder;
+  // A worker with nothing to do takes half of what another has still to read,
+  // if that is so many bytes. More would go at the cost of observations of
+  // which each has a part.
+  uint64_t split_bytes_min = 8 << 20;
+  // So many quarantined bytes may wait for those that stand before them.
+  uint64_t waiting_bytes_max = 8 << 20;
 };
 
 // For a progress display, updated while RunScan runs.

@@ -4,8 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/ingest/ingest_fixture.h"
@@ -398,9 +403,10 @@ TEST_F(ArchiveSourceTest, PartsHoldWhatTheWholeHolds) {
     files.faults[path].signals = random() % 2 == 0;
     const ReadResult whole =
         ReadSource(*MakeArchiveSourceOver(options, &files));
-    options.part_bytes = 1 + random() % 4096;
+    options.part_bytes_min = 1 + random() % 4096;
     const ReadResult split =
-        ReadSource(*MakeArchiveSourceOver(options, &files));
+        ReadSource(*MakeArchiveSourceOver(options, &files),
+                   [&random] { return random() % 4 == 0; });
     ASSERT_EQ(whole.inputs.size(), 1u);
     ASSERT_EQ(split.inputs.size(), 1u);
     ASSERT_EQ(split.inputs[0].bytes, whole.inputs[0].bytes);
@@ -412,30 +418,87 @@ TEST_F(ArchiveSourceTest, PartsHoldWhatTheWholeHolds) {
   EXPECT_GT(parts, 1000u);
 }
 
-TEST_F(ArchiveSourceTest, TheLastPartsAreSmall) {
+TEST_F(ArchiveSourceTest, HalfOfWhatIsLeftIsTaken) {
   constexpr uint64_t kMiB = 1 << 20;
-  const std::string line = std::string(99, 'x') + "\n";
   std::string text;
-  while (text.size() < 24 * kMiB) text += line;
+  while (text.size() < 8 * kMiB) text += std::string(99, 'x') + "\n";
   ArchiveOptions options;
   options.paths = {Write("a.log", text)};
-  options.part_bytes = 2 * kMiB;
+  options.part_bytes_min = kMiB;
   auto source = MakeArchiveSource(options);
   ASSERT_TRUE(source->Open({}).ok());
   Batch batch;
-  std::vector<uint64_t> begins;
   while (source->Read(absl::InfiniteDuration(), batch).ok()) {
-    if (batch.part != nullptr) begins.push_back(batch.begin.offset);
+    if (batch.part != nullptr) break;
   }
-  begins.push_back(text.size());
-  ASSERT_GT(begins.size(), 12u);
-  std::vector<uint64_t> parts;
-  for (size_t i = 1; i < begins.size(); ++i) {
-    parts.push_back(begins[i] - begins[i - 1]);
-    EXPECT_LE(parts.back(), parts[i > 1 ? i - 2 : 0] + line.size());
+  ASSERT_NE(batch.part, nullptr);
+  const uint64_t left = batch.part->bytes_left();
+  EXPECT_EQ(left, text.size() - batch.begin.offset);
+  EXPECT_EQ(batch.part->Split(left + 1), nullptr);
+  const auto half = batch.part->Split(left);
+  ASSERT_NE(half, nullptr);
+  EXPECT_EQ(batch.part->bytes_left() + half->bytes_left(), left);
+  EXPECT_NEAR(static_cast<double>(half->bytes_left()),
+              static_cast<double>(left) / 2, 200);
+  // What was read is nobody's to take; at the end there is nothing.
+  Batch read;
+  while (half->Read(read).ok()) {
   }
-  EXPECT_NEAR(static_cast<double>(parts.front()), 2.0 * kMiB, 200);
-  EXPECT_LE(parts.back(), kMiB + 200);
+  EXPECT_EQ(half->bytes_left(), 0u);
+  EXPECT_EQ(half->Split(0), nullptr);
+}
+
+// One reads, others cut, and each line is somebody's.
+TEST_F(ArchiveSourceTest, PartsAreSplitWhileTheyAreRead) {
+  const std::string text = SomeLines(200'000);
+  ArchiveOptions options;
+  options.paths = {Write("a.log", text)};
+  options.batch_bytes = 4096;
+  options.part_bytes_min = 1;
+  auto source = MakeArchiveSource(options);
+  ASSERT_TRUE(source->Open({}).ok());
+  Batch batch;
+  ASSERT_TRUE(source->Read(absl::InfiniteDuration(), batch).ok());
+  std::string first(batch.bytes.view());
+  ASSERT_TRUE(source->Read(absl::InfiniteDuration(), batch).ok());
+  ASSERT_NE(batch.part, nullptr);
+  std::mutex mutex;
+  std::map<uint64_t, std::string> pieces;  // By offset.
+  std::vector<std::thread> readers;
+  std::function<void(std::shared_ptr<BatchReader>)> read =
+      [&](std::shared_ptr<BatchReader> part) {
+        Batch piece;
+        while (part->Read(piece).ok()) {
+          std::lock_guard lock(mutex);
+          pieces[piece.begin.offset] = piece.bytes.view();
+          std::shared_ptr<BatchReader> half;
+          if (readers.size() < 8) half = part->Split(1);
+          if (half != nullptr) readers.emplace_back(read, half);
+        }
+      };
+  std::thread cutter([&, part = batch.part] {
+    for (;;) {
+      std::shared_ptr<BatchReader> half = part->Split(100'000);
+      if (half == nullptr) return;
+      std::lock_guard lock(mutex);
+      readers.emplace_back(read, half);
+    }
+  });
+  read(batch.part);
+  cutter.join();
+  for (size_t i = 0;; ++i) {
+    std::unique_lock lock(mutex);
+    if (i == readers.size()) break;
+    std::thread reader = std::move(readers[i]);
+    lock.unlock();
+    reader.join();
+  }
+  std::string all = first;
+  for (const auto& [offset, bytes] : pieces) {
+    ASSERT_EQ(offset, all.size());
+    all += bytes;
+  }
+  EXPECT_EQ(all, text);
 }
 
 TEST_F(ArchiveSourceTest, NoPartEndsBetweenTheChunksOfALine) {
@@ -446,23 +509,27 @@ TEST_F(ArchiveSourceTest, NoPartEndsBetweenTheChunksOfALine) {
   }
   ArchiveOptions options;
   options.paths = {Write("a.log", text)};
-  options.batch_bytes = 256;
-  for (options.part_bytes = 100; options.part_bytes < 300;
-       ++options.part_bytes) {
+  options.part_bytes_min = 1;
+  size_t parts = 0;
+  for (options.batch_bytes = 100; options.batch_bytes < 300;
+       ++options.batch_bytes) {
     auto source = MakeArchiveSource(options);
     ASSERT_TRUE(source->Open({}).ok());
     Batch batch;
-    size_t parts = 0;
     while (source->Read(absl::InfiniteDuration(), batch).ok()) {
       if (batch.part == nullptr) continue;
-      ++parts;
-      const std::unique_ptr<BatchReader> part = std::move(batch.part);
-      std::string bytes;
-      while (part->Read(batch).ok()) bytes += batch.bytes.view();
-      EXPECT_TRUE(bytes.empty() || bytes.ends_with("F :1}\n")) << bytes;
+      while (auto half = batch.part->Split(/*bytes_min=*/2)) {
+        ++parts;
+        std::string bytes;
+        Batch piece;
+        while (half->Read(piece).ok()) bytes += piece.bytes.view();
+        ASSERT_TRUE(
+            bytes.starts_with("2026-01-02T03:04:05.000000006Z stdout P"));
+        ASSERT_TRUE(bytes.ends_with("F :1}\n")) << bytes;
+      }
     }
-    EXPECT_GT(parts, 40u);
   }
+  EXPECT_GT(parts, 1000u);
 }
 
 TEST_F(ArchiveSourceTest, UnreadablePartIsAProblemWithItsPlace) {
@@ -471,7 +538,7 @@ TEST_F(ArchiveSourceTest, UnreadablePartIsAProblemWithItsPlace) {
   const std::string path = Write("a.log", SomeLines(1000));
   options.paths = {path};
   options.batch_bytes = 512;
-  options.part_bytes = 2048;
+  options.part_bytes_min = 2048;
   files.faults[path].read_error_at = 6000;
   const ReadResult result = ReadSource(*MakeArchiveSourceOver(options, &files));
   ASSERT_FALSE(result.problems.empty());

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -283,7 +284,33 @@ inline void TakeBatch(const Batch& batch, ReadInput* input) {
   }
 }
 
-inline ReadResult ReadSource(ArchiveSource& source) {
+// Before a batch is read of a part `split()` may want it to be split.
+inline void TakePart(BatchReader& part, const std::function<bool()>& split,
+                     ReadInput* input, ReadResult* result) {
+  ++result->parts;
+  std::vector<std::unique_ptr<BatchReader>> behind;  // The last comes first.
+  Batch batch;
+  do {
+    if (!split()) continue;
+    const uint64_t left = part.bytes_left();
+    auto half = part.Split(/*bytes_min=*/2);
+    if (half == nullptr) continue;
+    EXPECT_LT(part.bytes_left(), left);
+    EXPECT_LE(part.bytes_left() + half->bytes_left(), left);
+    behind.push_back(std::move(half));
+  } while (part.Read(batch).ok() && (TakeBatch(batch, input), true));
+  for (InputProblem& problem : part.TakeProblems()) {
+    result->problems.push_back(std::move(problem));
+  }
+  for (; !behind.empty(); behind.pop_back()) {
+    TakePart(*behind.back(), split, input, result);
+  }
+}
+
+// Parts are split where `split()` says so.
+inline ReadResult ReadSource(
+    ArchiveSource& source,
+    const std::function<bool()>& split = [] { return false; }) {
   ReadResult result;
   result.open = source.Open({});
   uint64_t sequence = 0;
@@ -304,16 +331,10 @@ inline ReadResult ReadSource(ArchiveSource& source) {
     }
     ReadInput& input = result.inputs.back();
     inside = !batch.last_of_input;
-    const std::unique_ptr<BatchReader> part = std::move(batch.part);
-    if (part == nullptr) {
+    if (batch.part == nullptr) {
       TakeBatch(batch, &input);
-      continue;
-    }
-    ++result.parts;
-    Batch piece;
-    while (part->Read(piece).ok()) TakeBatch(piece, &input);
-    for (InputProblem& problem : part->TakeProblems()) {
-      result.problems.push_back(std::move(problem));
+    } else {
+      TakePart(*std::exchange(batch.part, nullptr), split, &input, &result);
     }
   }
   EXPECT_FALSE(inside);

@@ -64,13 +64,14 @@ struct Told {
   bool operator==(const Told&) const = default;
 };
 
+// `part_bytes`: 0, or how small parts may be.
 Told Tell(const std::string& path, uint64_t part_bytes, int threads) {
   ArchiveOptions options;
   options.paths = {path};
   options.batch_bytes = 8 << 10;
   options.line_bytes_max = kLineMax;
   options.oversize_keep_bytes = 512;
-  options.part_bytes = part_bytes;
+  options.part_bytes_min = part_bytes;
   auto source = MakeArchiveSource(options);
   EXPECT_TRUE(source->Open({}).ok());
   Told told;
@@ -86,6 +87,8 @@ Told Tell(const std::string& path, uint64_t part_bytes, int threads) {
   ScanSummary summary;
   ScanOptions scan;
   scan.threads = threads;
+  scan.split_bytes_min = part_bytes;
+  scan.waiting_bytes_max = part_bytes / 10;
   EXPECT_TRUE(
       RunScan(config, scan, *source, callbacks, nullptr, &summary).ok());
   told.lines = summary.lines;
