@@ -30,6 +30,14 @@ std::string PrefixOf(const std::string& client) {
   return address && !address->is_v4() ? address->Prefix64() : "";
 }
 
+// When a user agent that is not the workload's came. kMaxTime: none did.
+EventTime AnotherAgent(const Sighting& s, const FailingClient::Burst& burst) {
+  for (const auto& [first, agent] : s.agents) {
+    if (burst.agents.size() != 1 || agent != burst.agents.front()) return first;
+  }
+  return kMaxTime;
+}
+
 struct Identities {
   RecentIdentities recent;
   void Save(WireWriter* out) const { recent.Save(out); }
@@ -507,10 +515,16 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
   const bool total = judged.kind == JudgedKind::kTotal;
   if (total != (s.minute == MinuteOf(burst.fired))) {
     // At once it may have been taken for a workload's new token because not
-    // all failures before it were known.
-    if (!total || burst.turned < s.minute) return;
-    time = s.flag(SightingFlag::kBeyondPublic).first;
-    if (time <= burst.turned) return;
+    // all failures before it were known, or not all of its user agents.
+    if (!total) return;
+    const EventTime first = s.flag(SightingFlag::kBeyondPublic).first;
+    if (burst.turned >= s.minute) {
+      time = first;
+      if (time <= burst.turned) return;
+    } else {
+      time = std::max(first, AnotherAgent(s, burst));
+      if (episode->rule != "workload" || time == kMaxTime) return;
+    }
   }
   if (time - client->last_failure > settings_.success_within) return;
   const Identities* shared = identities_.Find(s.client);
@@ -520,12 +534,8 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
     return;
   }
   if (episode->rule == "workload") {
-    const bool new_token =
-        std::all_of(s.agents.begin(), s.agents.end(), [&](const auto& agent) {
-          return agent.first > time || (burst.agents.size() == 1 &&
-                                        agent.second == burst.agents.front());
-        });
-    if (new_token) return;
+    // Its new token, as far as seen by then.
+    if (AnotherAgent(s, burst) > time) return;
   }
   Contribution c;
   c.start = c.first = c.last = time;

@@ -333,6 +333,16 @@ medium {BURST}10.1.2.5 x10 0s..9s explain.distinct_paths:6
 """,
          verdict=f"{SUCCESS}10.1.2.3 x10 0s..90s "
                  "user:system:serviceaccount:shop:cart"),
+    dict(name="burst-workload-second-agent",
+         story="A success with the workload's own user agent, and 20 s later "
+               "in the same minute with another: not its new token.",
+         events=f"""
+{STEADY}
+90s | 10.1.2.3 | account shop/cart | {POD} | 200 allow | agent=shop/1.0
+110s | 10.1.2.3 | account shop/cart | {POD} | 200 allow | agent=till/2.0
+""",
+         verdict=f"{SUCCESS}10.1.2.3 x10 0s..110s "
+                 "user:system:serviceaccount:shop:cart"),
 ]
 
 SUCCESSES = [

@@ -482,7 +482,7 @@ def workload(log):
             offset += period
             if clumps and i == count // 2:
                 offset += 11 * period
-        kind = log.rng.randrange(5)
+        kind = log.rng.randrange(6)
         user = account("shop", "cart", "fresh")
         when = begin + offset + log.rng.choice([1, 70, 400, 700]) * SECOND
         if kind == 1:  # Its new token.
@@ -494,6 +494,10 @@ def workload(log):
         elif kind == 4:  # Both.
             log.request(when, user, client, agent=AGENT)
             log.request(when + 90 * SECOND, user, client, agent=CURL)
+        elif kind == 5:  # Another program of its family, soon after.
+            log.request(when, user, client, agent=AGENT)
+            log.request(when + log.rng.choice([1, 20, 50]) * SECOND, user,
+                        client, agent="other/v1")
 
 
 @scenario

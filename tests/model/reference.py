@@ -879,6 +879,13 @@ class UnauthorizedBurst:
             for episode in self.bursts_of(sighting, span[1]):
                 if sighting.minute == episode.fired // MINUTE:
                     self.judge_success(episode, sighting, span[1])
+                elif episode.rule == "workload":
+                    # When it began it was taken for the new token.
+                    for agent, first in sighting.agents.items():
+                        if agent not in episode.agents:
+                            self.judge_success(episode, sighting,
+                                               max(first, span[0]))
+                            break
 
     def bursts_of(self, sighting, time):
         for key in (sighting.client.name, sighting.client.prefix):
