@@ -240,6 +240,7 @@ bool Scan::Read(Work& work) {
 
 bool Scan::TakeHalf(Work& work) {
   std::vector<std::pair<uint64_t, Work*>> largest;
+  largest.reserve(parts_.size());
   for (Work* const part : parts_) {
     largest.emplace_back(part->batch.part->bytes_left(), part);
   }
