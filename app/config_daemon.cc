@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/config_keys.h"
@@ -11,6 +14,7 @@
 #include "app/spelling.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "ingest/file_follower.h"
 #include "ingest/http_listen.h"
 
 namespace klaxon {
@@ -189,6 +193,30 @@ void ReadSource(const ConfigNode& item, const ConfigTarget& base) {
                                    SuggestName(entry.key, names)));
 }
 
+// A log that two sources follow would be judged twice.
+void CheckFilesApart(const ConfigNode& node, const ConfigTarget& target) {
+  std::map<std::string, size_t> owners;
+  const std::vector<SourceConfig>& sources = target.config->sources;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    std::set<std::string> logs;
+    for (const std::string& path : sources[i].paths) {
+      logs.insert(path);
+      for (std::string& log : FollowedLogs(path)) logs.insert(std::move(log));
+    }
+    for (const std::string& log : logs) {
+      const auto [owner, added] = owners.emplace(log, i);
+      if (added) continue;
+      // An item that could not be read is no source.
+      target.problems->Error(
+          node.items[std::min(i, node.items.size() - 1)].place,
+          fmt::format("{} is followed by another source already; name each log "
+                      "once, or both paths in one source",
+                      log));
+      break;
+    }
+  }
+}
+
 // ------------------------------------------------------------------- webhook
 
 void ReadHeaders(const ConfigNode& node, const ConfigTarget& target) {
@@ -305,6 +333,7 @@ void ReadSources(const ConfigNode& node, const ConfigTarget& target) {
   }
   for (const ConfigNode& item : node.items) ReadSource(item, target);
   CheckKafkaNames(node, target);
+  CheckFilesApart(node, target);
 }
 
 void ReadState(const ConfigNode& node, const ConfigTarget& target) {

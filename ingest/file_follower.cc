@@ -316,6 +316,22 @@ std::unique_ptr<LiveSource> MakeFileFollower(FollowOptions options) {
   return MakeFileFollowerOver(std::move(options), &files, true);
 }
 
+std::vector<std::string> FollowedLogs(const std::string& path) {
+  std::vector<std::string> found;
+  std::error_code error;
+  if (!IsGlob(path) || std::filesystem::exists(path, error)) {
+    found.push_back(path);
+  } else {
+    found = ExpandGlob(path);
+    for (std::string& match : found) match = LivePath(match);
+  }
+  for (std::string& log : found) {
+    const auto real = std::filesystem::weakly_canonical(log, error);
+    if (!real.empty()) log = real.string();
+  }
+  return found;
+}
+
 std::vector<std::string> UsualAuditLogPaths() {
   return {
       "/var/log/kubernetes/audit/audit.log",  // Kubernetes' own example.

@@ -40,6 +40,20 @@ std::string RandomInstance() {
   return fmt::format("{:016x}{:016x}", random[0], random[1]);
 }
 
+// Null: it is of no lane.
+const std::string* LaneOf(const JournalRecord& record) {
+  if (const auto* batch = std::get_if<BatchRecord>(&record)) {
+    return &batch->lane;
+  }
+  if (const auto* idle = std::get_if<LaneIdleRecord>(&record)) {
+    return &idle->lane;
+  }
+  if (const auto* hold = std::get_if<LaneHoldRecord>(&record)) {
+    return &hold->lane;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::string AppliedBytes(const ReloadRecord& reload) {
@@ -343,7 +357,29 @@ void Daemon::AddAcks(std::vector<PendingRecord>* records) {
   EncodeTo(record.record, &record.encoded);
 }
 
+// Two sources that lead to one log would each tell what is in it. What the
+// configuration shows of that was refused; globs may meet later.
+absl::Status Daemon::CheckLaneSources(
+    const std::vector<PendingRecord>& records) {
+  for (const PendingRecord& record : records) {
+    const std::string* const lane = LaneOf(record.record);
+    if (record.source_ended || lane == nullptr) continue;
+    const auto [it, added] = lane_sources_.emplace(*lane, record.source);
+    if (it->second == record.source) continue;
+    const auto other = running_.find(it->second);
+    if (other != running_.end() && !other->second->leaving) {
+      return absl::FailedPreconditionError(fmt::format(
+          "{} comes from two sources, {} and {}: name each log once", *lane,
+          other->second->config.label,
+          running_.at(record.source)->config.label));
+    }
+    it->second = record.source;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Daemon::Write(std::vector<PendingRecord> records) {
+  if (absl::Status s = CheckLaneSources(records); !s.ok()) return s;
   std::vector<std::string> encoded;
   for (PendingRecord& record : records) {
     if (!record.source_ended) encoded.push_back(std::move(record.encoded));

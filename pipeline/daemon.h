@@ -158,6 +158,7 @@ class Daemon {
   absl::Status Step();
   std::vector<PendingRecord> Collect();
   void AddAcks(std::vector<PendingRecord>* records);
+  absl::Status CheckLaneSources(const std::vector<PendingRecord>& records);
   absl::Status Write(std::vector<PendingRecord> records);
   absl::Status Append(const std::vector<std::string>& encoded);
   absl::Status AppendNow(JournalRecord record);
@@ -210,6 +211,7 @@ class Daemon {
   PendingQueue queue_;
   std::map<size_t, std::unique_ptr<Running>> running_;  // By PendingRecord's.
   size_t next_source_ = 0;
+  std::map<std::string, size_t> lane_sources_;  // Of records that were written.
   std::unique_ptr<Reloading> reloading_;
   std::vector<std::string> held_;
   std::chrono::steady_clock::time_point committed_;

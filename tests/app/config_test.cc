@@ -284,6 +284,9 @@ const BadCase kBadCases[] = {
      "sources: [{kafka: {brokers: a, topic: t}}, {file: {path: f}}, {kafka: "
      "{brokers: b, topic: t}}]\n",
      "k.yaml:1:63: several Kafka sources: give each a name"},
+    {"OneLogTwice",
+     "sources: [{file: {path: /a/x.log}}, {file: {path: [b, /a/./x.log]}}]\n",
+     "k.yaml:1:37: /a/x.log is followed by another source already"},
     {"KafkaSourceName",
      "sources: [{kafka: {name: a/b, brokers: a, topic: t}}]\n",
      "\"a/b\" cannot be a name"},

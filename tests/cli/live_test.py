@@ -119,6 +119,31 @@ class Live(KlaxonTest):
         self.assertTrue(any(a["detector"] == "anonymous-access"
                             for a in alerts.values()))
 
+    def two_sources(self, first, second):
+        self.write("klaxon.yaml", "sources:\n"
+                   "  - file: {path: %s}\n  - file: {path: %s}\n"
+                   % (json.dumps(self.path(first)),
+                      json.dumps(self.path(second))))
+        return ("run", "-c", "klaxon.yaml", "--output", "ndjson")
+
+    def test_a_log_that_two_sources_lead_to_is_refused(self):
+        os.symlink(self.write("audit.log", self.lines()), self.path("a.link"))
+        run = self.two_sources("audit.log", "*.link")
+        result = self.run_klaxon(*run, "--until-end")
+        self.assertEqual(result.code, 2, result.err)
+        self.assertIn("klaxon.yaml:3:5: ", result.err)
+        self.assertIn("is followed by another source already", result.err)
+
+    def test_a_log_that_two_sources_come_to_lead_to_ends_the_run(self):
+        self.write("a.log", self.lines())
+        process = self.start(*self.two_sources("a*.log", "*x.log"))
+        self.assertIn('"klaxon.alert/v1"', process.stdout.readline())
+        self.write("ax.log", self.lines())
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, err)
+        self.assertIn("ax.log comes from two sources, ", err)
+        self.assertIn("name each log once", err)
+
     def test_a_damaged_state_is_refused(self):
         log = self.write("audit.log", self.lines())
         self.run_klaxon("tail", log, "--until-end", "--state-dir", "state")
