@@ -2,12 +2,12 @@
 //
 // SHA-256 over auditID, requestReceivedTimestamp, verb and URI. The audit ID
 // is the client's own text (Audit-ID header), so a hash that can be collided
-// on purpose would let one request hide another. Not thread-safe.
+// on purpose would let one request hide another; and it is in what processes
+// hand to each other, so it cannot have a secret. Not thread-safe.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "event/event.h"
@@ -16,16 +16,12 @@ namespace klaxon {
 
 class RequestHasher {
  public:
-  RequestHasher();
-  ~RequestHasher();
   // First 16 bytes of the hash.
   std::array<uint8_t, 16> Hash(const EventView& event);
   // The first 8 of those.
   uint64_t Hash64(const EventView& event);
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
   std::string buffer_;
 };
 
