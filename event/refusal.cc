@@ -1,6 +1,7 @@
 #include "event/refusal.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace klaxon {
@@ -8,6 +9,24 @@ namespace {
 
 uint64_t MarkOf(uint64_t request) { return uint64_t{1} << (request & 63); }
 uint32_t TagOf(uint64_t request) { return static_cast<uint32_t>(request); }
+
+// Whether no two are one request; false where that takes long to tell, as of
+// requests that somebody made to meet.
+bool SurelyDistinct(const std::vector<Refusal>& list) {
+  constexpr size_t kProbesMax = 32;
+  const auto bits = static_cast<int>(std::bit_width(list.size())) + 1;
+  std::vector<uint64_t> table(size_t{1} << bits);  // 0: free.
+  const size_t mask = table.size() - 1;
+  for (const Refusal& refusal : list) {
+    if (refusal.request == 0) return false;
+    size_t at = refusal.request * 0x9e3779b97f4a7c15 >> (64 - bits);
+    for (size_t probes = 0; table[at] != 0; at = (at + 1) & mask) {
+      if (table[at] == refusal.request || ++probes > kProbesMax) return false;
+    }
+    table[at] = refusal.request;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -105,7 +124,14 @@ void KeptRefusals::Retag() {
 void KeptRefusals::MergeAll(const KeptRefusals& other,
                             std::vector<Refusal>* gone) {
   Straighten();
+  const auto here = static_cast<ptrdiff_t>(list_.size());
   list_.insert(list_.end(), other.begin(), other.end());
+  const auto middle = list_.begin() + here;
+  if (std::is_sorted(list_.begin(), middle) &&
+      std::is_sorted(middle, list_.end()) && SurelyDistinct(list_)) {
+    std::inplace_merge(list_.begin(), middle, list_.end());
+    return Retag();
+  }
   std::sort(list_.begin(), list_.end(), [](const Refusal& a, const Refusal& b) {
     return a.request != b.request ? a.request < b.request : a < b;
   });
