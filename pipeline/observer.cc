@@ -126,9 +126,6 @@ struct Observer::Cluster {
 
 // What was worked out of a caller's identity bytes, once.
 struct Observer::Caller {
-  // Hashes of cluster, user and client, for refusals with and without a user.
-  IdentityKey named;
-  IdentityKey unnamed;
   ClientInfo client;
   std::string user;
   std::string credential;
@@ -159,7 +156,7 @@ struct Observer::GroupIndex
 // All of a caller that an ordinary event touches, in as few cache lines as can
 // be: one more request of a caller that does what it did before in this minute
 // only moves `run`. The first line is of those that are let in, the second of
-// those that are refused.
+// those that are refused, the third of their first in a minute.
 struct alignas(64) Observer::Identity {
   struct Run {  // Events of equal flags, not yet added to `sighting`.
     EventTime first = kMaxTime;
@@ -182,6 +179,10 @@ struct alignas(64) Observer::Identity {
   RefusalGroup* group = nullptr;
   // No earlier than that of group->sample: later ones need not be offered.
   EventTime group_sample_time = kMaxTime;
+  // Hashes of cluster, user and client, for refusals with and without a user.
+  IdentityKey named;
+  IdentityKey unnamed;
+  bool claims = false;  // Other addresses: caller->client.claimed.
 
   // Adds the run to the sighting.
   void Flush() {
@@ -310,8 +311,10 @@ void Observer::Describe(const EventView& event, bool legacy,
   caller->pod = Capped(event.user.pod_name);
   caller->node = Capped(event.user.node_name);
   caller->family = AgentFamilyOf(event.user_agent);
-  caller->named = CallerKey(cluster.name, caller->user, caller->client.client);
-  caller->unnamed = CallerKey(cluster.name, "", caller->client.client);
+  identity->named =
+      CallerKey(cluster.name, caller->user, caller->client.client);
+  identity->unnamed = CallerKey(cluster.name, "", caller->client.client);
+  identity->claims = !caller->client.claimed.empty();
   identity->agent = HashText(event.user_agent);
   identity->flags = IdentityFlags(event, caller->client);
   if (legacy) identity->flags |= Bit(SightingFlag::kLegacy);
@@ -358,6 +361,7 @@ void Observer::Observe(const EventView& event, std::string_view input_cluster) {
   if (request.part == RequestPart::kIgnored) return;
   Identity* identity = IdentityFor(event, key, cluster);
   __builtin_prefetch(&identity->caller);
+  __builtin_prefetch(&identity->named);
   if (request.traits & cluster->traits) {
     request.client = &identity->caller->client;
     deed_cluster_ = cluster;
@@ -447,26 +451,24 @@ void Observer::See(const RequestView& request, Identity* identity,
 }
 
 RefusalGroup& Observer::AddGroup() {
-  if (spare_groups_.empty()) return groups_.emplace_back();
-  RefusalGroup& group = groups_.emplace_back(std::move(spare_groups_.back()));
-  spare_groups_.pop_back();
-  return group;
+  if (held_groups_ == groups_.size()) groups_.emplace_back();
+  return groups_[held_groups_++];
 }
 
 RefusalGroup* Observer::GroupFor(EventTime minute, RefusalClass cls,
-                                 const Caller& caller, const Cluster& cluster) {
+                                 const Identity& identity,
+                                 const Cluster& cluster) {
   // OpenShift's login failures carry system:anonymous; a failed authentication
   // has no user.
-  const std::string_view user =
-      cls == RefusalClass::kUnauthenticated ? std::string_view() : caller.user;
   const bool named = cls != RefusalClass::kUnauthenticated;
   RefusalGroup*& slot =
-      (*group_index_)[{named ? caller.named : caller.unnamed, minute, cls}];
+      (*group_index_)[{named ? identity.named : identity.unnamed, minute, cls}];
   if (slot == nullptr) {
     NoteMinute(minute);
+    const Caller& caller = *identity.caller;
     slot = &AddGroup();
     slot->cluster = cluster.name;
-    slot->user = user;
+    slot->user = named ? std::string_view(caller.user) : std::string_view();
     slot->client = caller.client.client;
     slot->cls = cls;
     slot->minute = minute;
@@ -474,8 +476,10 @@ RefusalGroup* Observer::GroupFor(EventTime minute, RefusalClass cls,
     slot->client_internal = caller.client.internal;
     slot->trusted_proxy = caller.client.trusted_proxy;
   }
-  for (const std::string& ip : caller.client.claimed) {
-    slot->claimed_ips.Add(ip);
+  if (identity.claims) {
+    for (const std::string& ip : identity.caller->client.claimed) {
+      slot->claimed_ips.Add(ip);
+    }
   }
   return slot;
 }
@@ -492,7 +496,7 @@ void Observer::Refuse(const RequestView& request, RefusalClass cls,
   refusal.path = HashText(request.path);
   if (identity->group_epoch != epoch_ || identity->group_minute != minute ||
       identity->group_class != cls) {
-    identity->group = GroupFor(minute, cls, *identity->caller, *cluster);
+    identity->group = GroupFor(minute, cls, *identity, *cluster);
     identity->group_epoch = epoch_;
     identity->group_minute = minute;
     identity->group_class = cls;
@@ -542,11 +546,10 @@ Deed& Observer::Add(const RequestView& request, std::string_view topic) {
 }
 
 void Observer::Recycle(Observations&& taken) {
-  spare_groups_ = std::move(taken.refusals);
-  if (spare_groups_.size() > kSpareGroupsMax) {
-    spare_groups_.resize(kSpareGroupsMax);
-  }
-  for (RefusalGroup& group : spare_groups_) {
+  if (held_groups_ > 0) return;
+  groups_ = std::move(taken.refusals);
+  if (groups_.size() > kSpareGroupsMax) groups_.resize(kSpareGroupsMax);
+  for (RefusalGroup& group : groups_) {
     group.Clear();
     if (group.kept.capacity() > kSpareRefusalsMax) group.kept = KeptRefusals();
   }
@@ -558,6 +561,8 @@ Observations Observer::Take() {
   running_.clear();
   Observations taken;
   taken.sightings = std::move(sightings_);
+  groups_.resize(held_groups_);
+  held_groups_ = 0;
   taken.refusals = std::move(groups_);
   taken.deeds = std::move(deeds_);
   for (auto& [name, cluster] : clusters_) {

@@ -37,13 +37,13 @@ class Observer final : private DeedWriter {
 
   // Observations held; Take when it exceeds what may be held.
   size_t size() const {
-    return sightings_.size() + groups_.size() + deeds_.size();
+    return sightings_.size() + held_groups_ + deeds_.size();
   }
   // Time to Take.
   bool full() const;
   Observations Take();
   // Gives back what Take gave, when it is no longer needed: what comes next
-  // uses some of its memory.
+  // uses some of its memory. Best right after Take.
   void Recycle(Observations&& taken);
   // A number for each event of a long-running request since the last call: the
   // two stages of one request differ in the lowest bit alone.
@@ -76,7 +76,7 @@ class Observer final : private DeedWriter {
                         const Cluster& cluster);
   RefusalGroup& AddGroup();
   RefusalGroup* GroupFor(EventTime minute, RefusalClass cls,
-                         const Caller& caller, const Cluster& cluster);
+                         const Identity& identity, const Cluster& cluster);
   void See(const RequestView& request, Identity* identity, Cluster* cluster);
   void Refuse(const RequestView& request, RefusalClass cls, Identity* identity,
               Cluster* cluster);
@@ -95,8 +95,9 @@ class Observer final : private DeedWriter {
   size_t identities_ = 0;            // Of all clusters together.
   absl::flat_hash_map<std::pair<Identity*, EventTime>, Sighting*> by_minute_;
   std::unique_ptr<GroupIndex> group_index_;  // Of groups_.
+  // The first held_groups_; the rest is of before, to be written over.
   std::deque<RefusalGroup> groups_;
-  std::deque<RefusalGroup> spare_groups_;
+  size_t held_groups_ = 0;
   // Refusals whose group is on its way into the cache: a flood of many clients
   // would wait for memory with each of them. In which order they are added
   // makes no difference.
