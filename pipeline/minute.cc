@@ -3,6 +3,8 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstddef>
 #include <utility>
 
 #include "pipeline/reorder.h"
@@ -23,6 +25,43 @@ ItemHash HashOfKey(const T& value) {
   return Hash(key);
 }
 
+bool ByTime(const JudgedItem& a, const JudgedItem& b) {
+  return a.time != b.time ? a.time < b.time : a.kind < b.kind;
+}
+
+// Into as many slices of the time between the first and the last as there are
+// items, where the slices are sorted: most have one or two. `scratch` keeps its
+// memory. What lies at few instants is only sorted.
+void SortByTime(std::vector<JudgedItem>* items,
+                std::vector<JudgedItem>* scratch) {
+  constexpr size_t kFew = 64;
+  const size_t count = items->size();
+  if (count < kFew) return std::sort(items->begin(), items->end(), ByTime);
+  const auto [first, last] = std::minmax_element(
+      items->begin(), items->end(),
+      [](const JudgedItem& a, const JudgedItem& b) { return a.time < b.time; });
+  const auto base = static_cast<uint64_t>(first->time);
+  const uint64_t span = static_cast<uint64_t>(last->time) - base;
+  const auto slices_log2 = static_cast<int>(std::bit_width(count - 1));
+  const int shift =
+      std::max(0, static_cast<int>(std::bit_width(span)) - slices_log2);
+  const auto slice = [&](const JudgedItem& item) {
+    return (static_cast<uint64_t>(item.time) - base) >> shift;
+  };
+  // Where the next item of a slice goes.
+  std::vector<uint32_t> next((size_t{1} << slices_log2) + 1);
+  for (const JudgedItem& item : *items) ++next[slice(item) + 1];
+  for (size_t i = 1; i < next.size(); ++i) next[i] += next[i - 1];
+  scratch->resize(count);
+  for (const JudgedItem& item : *items) (*scratch)[next[slice(item)]++] = item;
+  for (size_t begin = 0, i = 0; begin < count; begin = next[i++]) {
+    if (next[i] - begin < 2) continue;
+    std::sort(scratch->begin() + static_cast<ptrdiff_t>(begin),
+              scratch->begin() + static_cast<ptrdiff_t>(next[i]), ByTime);
+  }
+  items->swap(*scratch);
+}
+
 }  // namespace
 
 ItemHash HashOf(const Fact& fact) { return Hash(fact.cluster); }
@@ -39,7 +78,7 @@ Sighting& Minute::AddSighting() {
 }
 
 RefusalGroup& Minute::AddGroup() {
-  sent_.push_back({(*next_group_id_)++, {}});
+  sent_.emplace_back().group_id = (*next_group_id_)++;
   if (groups_.size() < sent_.size()) groups_.emplace_back();
   return groups_[sent_.size() - 1];
 }
@@ -51,6 +90,7 @@ void Minute::Clear() {
   sent_.clear();
   touched_sightings_.clear();
   touched_groups_.clear();
+  clusters_.clear();
 }
 
 void Minute::Release() {
@@ -58,6 +98,7 @@ void Minute::Release() {
   sightings_ = {};
   groups_ = {};
   items_ = {};
+  sorted_items_ = {};
 }
 
 void AppendSeen(const Sighting& s, uint32_t index, bool key_done,
@@ -83,10 +124,20 @@ void AppendSeen(const Sighting& s, uint32_t index, bool key_done,
   }
 }
 
+// The groups of a minute are of few clusters, and a minute of one cluster is
+// judged without looking at each group's name.
+const std::string* Minute::OneOf(const std::string& cluster) {
+  if (clusters_.empty() || *last_cluster_ != cluster) {
+    last_cluster_ = &*clusters_.insert(cluster).first;
+  }
+  return last_cluster_;
+}
+
 void Minute::AppendRefusals(uint32_t index, EventTime until) {
   const RefusalGroup& group = groups_[index];
   const std::vector<uint64_t>& sent = sent_[index].requests;
   const size_t first = std::min<size_t>(group.keep, group.kept.size());
+  sent_[index].cluster = OneOf(group.cluster);
   for (uint32_t k = 0; k < first; ++k) {
     const Refusal& refusal = group.kept[k];
     if (refusal.time >= until) break;
@@ -162,10 +213,7 @@ ItemHash Minute::HashOf(const JudgedItem& item) const {
 }
 
 void Minute::SortItems() {
-  std::sort(items_.begin(), items_.end(),
-            [](const JudgedItem& a, const JudgedItem& b) {
-              return a.time != b.time ? a.time < b.time : a.kind < b.kind;
-            });
+  SortByTime(&items_, &sorted_items_);
   // Only what shares its instant with others needs a hash.
   std::vector<std::pair<ItemHash, JudgedItem>> tied;
   for (size_t begin = 0, end = 0; begin < items_.size(); begin = end) {
@@ -202,6 +250,7 @@ void Minute::LookAhead(size_t item, Judged* judged) const {
   }
   for (size_t i = 0; i < Judged::kSoon.size(); ++i) {
     const size_t at = item + Judged::kSoon[i];
+    judged->soon[i] = 0;
     if (at >= items_.size()) continue;
     const JudgedItem& soon = items_[at];
     if (soon.kind != JudgedKind::kRefusal) continue;
@@ -210,8 +259,21 @@ void Minute::LookAhead(size_t item, Judged* judged) const {
   }
 }
 
-void Minute::HandOn(size_t index, bool stays, const JudgedSink& sink) {
+void Minute::HandOnRefusal(size_t index, bool stays, Judged* judged,
+                           const JudgedSink& sink) {
   const JudgedItem& item = items_[index];
+  Sent& sent = sent_[item.index];
+  judged->time = item.time;
+  judged->group = &groups_[item.index];
+  judged->group_id = sent.group_id;
+  judged->refusal = &judged->group->kept[item.detail];
+  judged->first_of_group = item.detail == 0;
+  LookAhead(index, judged);
+  if (stays) sent.requests.push_back(judged->refusal->request);
+  sink(*sent.cluster, *judged);
+}
+
+void Minute::HandOn(const JudgedItem& item, const JudgedSink& sink) {
   Judged judged;
   judged.kind = item.kind;
   judged.time = item.time;
@@ -226,16 +288,6 @@ void Minute::HandOn(size_t index, bool stays, const JudgedSink& sink) {
       seen_[item.index].key |= judged.new_key;
       seen_[item.index].flags |= judged.raised;
       return sink(judged.sighting->cluster, judged);
-    case JudgedKind::kRefusal: {
-      Sent& sent = sent_[item.index];
-      judged.group = &groups_[item.index];
-      judged.group_id = sent.group_id;
-      judged.refusal = &judged.group->kept[item.detail];
-      judged.first_of_group = item.detail == 0;
-      LookAhead(index, &judged);
-      if (stays) sent.requests.push_back(judged.refusal->request);
-      return sink(judged.group->cluster, judged);
-    }
     default:
       judged.deed = &deeds_[item.index];
       return sink(judged.deed->cluster, judged);
@@ -245,7 +297,15 @@ void Minute::HandOn(size_t index, bool stays, const JudgedSink& sink) {
 void Minute::HandOn(EventTime until, bool stays, const JudgedSink& sink) {
   CollectItems(until, stays);
   SortItems();
-  for (size_t i = 0; i < items_.size(); ++i) HandOn(i, stays, sink);
+  Judged refusal;  // Of each its own are written over.
+  refusal.kind = JudgedKind::kRefusal;
+  for (size_t i = 0; i < items_.size(); ++i) {
+    if (items_[i].kind == JudgedKind::kRefusal) {
+      HandOnRefusal(i, stays, &refusal, sink);
+    } else {
+      HandOn(items_[i], sink);
+    }
+  }
   if (!stays) return;
   KeepTouched(until);
   std::erase_if(deeds_, [&](const Deed& d) { return d.time < until; });

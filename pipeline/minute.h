@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -92,15 +93,20 @@ class Minute {
   };
   struct Sent {
     uint64_t group_id = 0;
+    const std::string* cluster = nullptr;  // Once it has items.
     bool touched = false;
     std::vector<uint64_t> requests;  // Handed on while the minute was open.
   };
   void CollectItems(EventTime until, bool stays);
   void KeepTouched(EventTime until);
+  const std::string* OneOf(const std::string& cluster);
   void AppendRefusals(uint32_t index, EventTime until);
   void SortItems();
   ItemHash HashOf(const JudgedItem& item) const;
-  void HandOn(size_t item, bool stays, const JudgedSink& sink);
+  // `judged`: of a refusal before, or a new one of that kind.
+  void HandOnRefusal(size_t item, bool stays, Judged* judged,
+                     const JudgedSink& sink);
+  void HandOn(const JudgedItem& item, const JudgedSink& sink);
   // What comes after items_[item] is fetched into the cache, and announced.
   void LookAhead(size_t item, Judged* judged) const;
 
@@ -113,6 +119,9 @@ class Minute {
   std::deque<RefusalGroup> groups_;
   std::vector<Sent> sent_;
   std::vector<JudgedItem> items_;
+  std::vector<JudgedItem> sorted_items_;
+  std::set<std::string> clusters_;
+  const std::string* last_cluster_ = nullptr;  // One of clusters_, if any.
   // Those with something that was not handed on yet, perhaps.
   std::vector<uint32_t> touched_sightings_;
   std::vector<uint32_t> touched_groups_;

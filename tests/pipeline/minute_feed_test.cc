@@ -20,7 +20,7 @@ namespace {
 
 constexpr EventTime kStart = 30'000'000 * kMinute;
 
-// Observations of a few minutes; many at one instant.
+// Observations of a few minutes; about half at few instants.
 class Maker {
  public:
   explicit Maker(uint64_t seed) : random_(seed) {}
@@ -50,7 +50,9 @@ class Maker {
     return kStart + static_cast<EventTime>(random_() % 3) * kMinute;
   }
   EventTime Within(EventTime minute) {
-    return minute + static_cast<EventTime>(random_() % 6) * 10 * kSecond;
+    const auto after = static_cast<EventTime>(random_() % kMinute);
+    return minute +
+           (random_() % 2 == 0 ? after : after - after % (kMinute / 6));
   }
   EventSample Sample(EventTime time) {
     EventSample sample;
