@@ -220,7 +220,7 @@ class AnonymousProbing final : public Detector {
     c.user = group.user;
     c.sample = judged.first_of_group || !open ? &prober.sample : nullptr;
     if (open) {
-      context.episodes->Extend(*open, c);
+      Episodes::Extend(*open, c);
     } else {
       open = &context.episodes->Add(KeyOf(group.client), quiet_, c,
                                     &prober.episode);

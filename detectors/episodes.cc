@@ -263,7 +263,7 @@ Episode* Episodes::Touch(std::string_view detector, std::string_view kind,
   return &open_.Touch(scratch_key_, now, at);
 }
 
-void Episodes::Extend(Episode& episode, const Contribution& c) const {
+void Episodes::Extend(Episode& episode, const Contribution& c) {
   if (c.severity > episode.severity) {
     episode.rule = c.rule;
     episode.severity = c.severity;

@@ -11,6 +11,7 @@
 // the rule, for a daily one the UTC date.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -145,7 +146,19 @@ class Episodes final : public Persistent {
   // Fetches what a Touch of that handle, and an Extend, will look at.
   void Prefetch(TableHandle at) const { open_.Prefetch(at); }
   // Adds to an open episode that Find or Touch gave for `contribution.first`.
-  void Extend(Episode& episode, const Contribution& contribution) const;
+  static void Extend(Episode& episode, const Contribution& contribution);
+  // One that is known already adds a little more, at `time`: a flood does it
+  // with every event, and to fill in a Contribution takes longer.
+  static void Extend(Episode& episode, EventTime time, uint64_t count,
+                     Severity severity, std::string_view rule) {
+    if (severity > episode.severity) {
+      episode.rule = rule;
+      episode.severity = severity;
+    }
+    episode.first_seen = std::min(episode.first_seen, time);
+    episode.last_seen = std::max(episode.last_seen, time);
+    episode.count += count;
+  }
   // Opens or extends. `quiet`: of the detector; ignored when daily.
   Episode& Add(const EpisodeKey& key, Nanos quiet,
                const Contribution& contribution, TableHandle* at = nullptr);

@@ -117,6 +117,7 @@ struct FailingClient {
   void Prefetch() const {
     window.Prefetch();
     minutes.Prefetch();
+    if (slow != nullptr) __builtin_prefetch(slow.get());
     if (burst == nullptr) return;
     const auto* bytes = reinterpret_cast<const char*>(burst.get());
     for (size_t at = 0; at < sizeof(Burst); at += 64) {

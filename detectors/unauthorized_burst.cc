@@ -149,7 +149,8 @@ class UnauthorizedBurst final : public Detector {
   FailingMinutes::Sum WindowThatFired(const FailingClient& client,
                                       const Failure& failure) const;
   void JudgeSlow(const std::string& key, FailingClient& client,
-                 const Failure& failure, JudgeContext& context);
+                 const Failure& failure, uint64_t source,
+                 JudgeContext& context);
   void JudgeSpray(const Failure& failure, Place& place, JudgeContext& context);
   void AddSamples(std::string_view key, EventTime now, Told* told,
                   Episode& episode);
@@ -194,8 +195,11 @@ void UnauthorizedBurst::FetchSoon(const Judged& judged,
   }
   if (const Place* place = FindPlace(judged.soon[3])) {
     const FailingClient* own = clients_.Find(place->client);
-    if (own == nullptr || own->burst == nullptr) return;
-    episodes.Prefetch(own->burst->told.episode);
+    if (own == nullptr) return;
+    if (own->burst != nullptr) {
+      episodes.Prefetch(own->burst->told.episode);
+    }
+    if (own->slow != nullptr) episodes.Prefetch(own->slow->episode);
   }
 }
 
@@ -294,7 +298,7 @@ FailingClient* UnauthorizedBurst::OnKey(const std::string& key, TableHandle* at,
   client.last_failure = std::max(client.last_failure, now);
   client.minutes.Add(now, failure.weight, source, settings_.slow_window);
   JudgeBurst(key, client, failure, source, context);
-  JudgeSlow(key, client, failure, context);
+  JudgeSlow(key, client, failure, source, context);
   return &client;
 }
 
@@ -338,26 +342,26 @@ void UnauthorizedBurst::JudgeBurst(const std::string& key,
       alike &&
       burst.Steady(client.window, {failure.refusal, source, failure.weight > 1},
                    kept_, settings_.window);
-  const FailingMinutes::Sum fresh =
-      open ? FailingMinutes::Sum{failure.weight, now}
-           : WindowThatFired(client, failure);
-  Contribution c;
-  c.start = now;
-  c.first = fresh.first;
-  c.last = now;
-  c.count = fresh.count;
-  c.severity = workload                 ? Severity::kLow
-               : size >= settings_.high ? Severity::kHigh
-                                        : Severity::kMedium;
-  c.rule = workload ? "workload" : "burst";
-  // Of an address that opened it, it has been told.
-  if (open == nullptr || source != 0) c.client = failure.group.client;
+  const Severity severity = workload                 ? Severity::kLow
+                            : size >= settings_.high ? Severity::kHigh
+                                                     : Severity::kMedium;
+  const std::string_view rule = workload ? "workload" : "burst";
   if (open != nullptr) {
     if (failure.late && !workload && open->rule == "workload") {
       burst.turned = now;
     }
-    context.episodes->Extend(*open, c);
+    Episodes::Extend(*open, now, failure.weight, severity, rule);
+    // Of an address that opened it, it has been told.
+    if (source != 0) open->client.Add(failure.group.client);
   } else {
+    const FailingMinutes::Sum sum = WindowThatFired(client, failure);
+    Contribution c;
+    c.start = c.last = now;
+    c.first = sum.first;
+    c.count = sum.count;
+    c.severity = severity;
+    c.rule = rule;
+    c.client = failure.group.client;
     open = &context.episodes->Add(BurstKey(key), settings_.quiet, c,
                                   &burst.told.episode);
     open->SetExplain("threshold", settings_.threshold);
@@ -394,7 +398,7 @@ void UnauthorizedBurst::AddSamples(std::string_view key, EventTime now,
 }
 
 void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
-                                  const Failure& failure,
+                                  const Failure& failure, uint64_t source,
                                   JudgeContext& context) {
   const EventTime time = failure.refusal.time;
   const EventTime day = DayOf(time);
@@ -409,21 +413,22 @@ void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
                       : nullptr;
   const auto minutes = static_cast<int64_t>(client.minutes.DistinctMinutes());
   if (open == nullptr && minutes < settings_.slow_minutes) return;
-  Contribution c;
-  c.start = time;
-  c.first = open ? time : client.minutes.first_time();
-  c.last = time;
-  c.count = open ? failure.weight : client.minutes.Failures();
-  c.severity = Severity::kLow;
-  c.rule = "low_and_slow";
-  c.client = failure.group.client;
   client.slow_day = day;
+  constexpr std::string_view kRule = "low_and_slow";
   if (open != nullptr) {
-    context.episodes->Extend(*open, c);
+    Episodes::Extend(*open, time, failure.weight, Severity::kLow, kRule);
+    if (source != 0) open->client.Add(failure.group.client);
   } else {
+    Contribution c;
+    c.start = c.last = time;
+    c.first = client.minutes.first_time();
+    c.count = client.minutes.Failures();
+    c.severity = Severity::kLow;
+    c.rule = kRule;
+    c.client = failure.group.client;
     *client.slow = Told();
     open = &context.episodes->Add(
-        {kName, "low_and_slow", {{"client", key}}, /*daily=*/true}, 0, c,
+        {kName, kRule, {{"client", key}}, /*daily=*/true}, 0, c,
         &client.slow->episode);
     open->SetExplain("threshold_minutes", settings_.slow_minutes);
     open->SetExplain("window", FormatDuration(settings_.slow_window));
@@ -448,23 +453,24 @@ void UnauthorizedBurst::JudgeSpray(const Failure& failure, Place& place,
                             settings_.rotation_percent * clients;
   Episode* open =
       context.episodes->Touch(kName, "spray", "", now, &spray_told_.episode);
-  Contribution c;
-  c.start = now;
-  c.first = open ? now : state.first_time;
-  c.last = now;
-  c.count = open ? failure.weight : state.failures;
-  c.severity = rotation ? Severity::kLow : Severity::kMedium;
-  c.rule = "spray";
+  const Severity severity = rotation ? Severity::kLow : Severity::kMedium;
+  constexpr std::string_view kRule = "spray";
   if (open != nullptr) {
     const Severity before = open->severity;
-    context.episodes->Extend(*open, c);
+    Episodes::Extend(*open, now, failure.weight, severity, kRule);
     if (open->severity != before) {
       open->SetExplain("looks_like", std::string("attack"));
     }
   } else {
+    Contribution c;
+    c.start = c.last = now;
+    c.first = state.first_time;
+    c.count = state.failures;
+    c.severity = severity;
+    c.rule = kRule;
     spray_told_ = Told();
-    open = &context.episodes->Add({kName, "spray", {}, false}, settings_.quiet,
-                                  c, &spray_told_.episode);
+    open = &context.episodes->Add({kName, kRule, {}, false}, settings_.quiet, c,
+                                  &spray_told_.episode);
     open->SetExplain("looks_like",
                      std::string(rotation ? "key rotation" : "attack"));
     open->SetExplain("threshold_clients", settings_.spray_clients);
