@@ -239,9 +239,8 @@ void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
     // What was dropped between the first and the last N: its agents and paths.
     const SmallestHashes agents = group.Agents();
     const SmallestHashes paths = group.Paths();
-    spray_.AddAgents(place.prefix.empty() ? group.client : place.prefix,
-                     group.gone_agents, group.kept[judged.rest_begin].time,
-                     &place.unit);
+    spray_.AddAgents(place.prefix.empty() ? group.client : place.prefix, agents,
+                     group.kept[judged.rest_begin].time, &place.unit);
     for (const std::string* key : keys) {
       FailingClient* client = key->empty() ? nullptr : clients_.Find(*key);
       if (client == nullptr || client->burst == nullptr) continue;

@@ -278,6 +278,24 @@ void Get(WireReader* r, SmallestHashes* list) {
   }
 }
 
+void Put(const KeptRefusals& kept, EventTime base, std::string* out) {
+  constexpr size_t kRow = WireWriter::kVarintMax + 3 * sizeof(uint64_t);
+  std::array<char, 16 * kRow> rows;
+  char* at = rows.data();
+  const auto flush = [&] {
+    out->append(rows.data(), static_cast<size_t>(at - rows.data()));
+    at = rows.data();
+  };
+  for (const Refusal& refusal : kept) {
+    at = WireWriter::PutInt(Minus(refusal.time, base), at);
+    at = WireWriter::PutFixed64(refusal.request, at);
+    at = WireWriter::PutFixed64(refusal.path, at);
+    at = WireWriter::PutFixed64(refusal.agent, at);
+    if (at > rows.data() + rows.size() - kRow) flush();
+  }
+  flush();
+}
+
 void Put(const Span& span, EventTime base, WireWriter* w) {
   w->Int(Minus(span.first, base));
   w->Uint(static_cast<uint64_t>(Minus(span.last, span.first)));
@@ -399,15 +417,11 @@ void EncodeTo(const RefusalGroup& value, std::string* out) {
   w.Int(value.minute);
   w.Uint(value.keep);
   w.Uint(value.kept.size());
-  for (const Refusal& refusal : value.kept) {
-    w.Int(Minus(refusal.time, value.minute));
-    w.Fixed64(refusal.request);
-    w.Fixed64(refusal.path);
-    w.Fixed64(refusal.agent);
-  }
+  Put(value.kept, value.minute, out);
   w.Uint(value.dropped);
-  Put(value.Paths(), &w);
-  Put(value.Agents(), &w);
+  // Of those that are kept they can be found again.
+  Put(value.gone_paths, &w);
+  Put(value.gone_agents, &w);
   w.Uint((value.client_internal ? 1 : 0) | (value.trusted_proxy ? 2 : 0));
   Put(value.claimed_ips, &w);
   Put(value.sample, &w);

@@ -16,25 +16,32 @@ namespace klaxon {
 
 class WireWriter {
  public:
+  // The same at `at`, where there is room: many numbers at once are appended
+  // once. Each returns where the next one goes.
+  static constexpr size_t kVarintMax = 10;
+  static char* PutUint(uint64_t value, char* at) {
+    for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+    *at++ = static_cast<char>(value);
+    return at;
+  }
+  static char* PutInt(int64_t value, char* at) {
+    return PutUint(ZigZag(value), at);
+  }
+  static char* PutFixed64(uint64_t value, char* at) {
+    for (int i = 0; i < 8; ++i) at[i] = static_cast<char>(value >> (8 * i));
+    return at + 8;
+  }
+
   explicit WireWriter(std::string* out) : out_(out) {}
   void Uint(uint64_t value) {  // LEB128
     if (value < 0x80) return out_->push_back(static_cast<char>(value));
-    char bytes[10];
-    size_t size = 0;
-    for (; value >= 0x80; value >>= 7) {
-      bytes[size++] = static_cast<char>(value | 0x80);
-    }
-    bytes[size++] = static_cast<char>(value);
-    out_->append(bytes, size);
+    char bytes[kVarintMax];
+    out_->append(bytes, static_cast<size_t>(PutUint(value, bytes) - bytes));
   }
-  void Int(int64_t value) {  // zigzag
-    Uint((static_cast<uint64_t>(value) << 1) ^
-         static_cast<uint64_t>(value >> 63));
-  }
+  void Int(int64_t value) { Uint(ZigZag(value)); }
   void Fixed64(uint64_t value) {
     char bytes[8];
-    for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(value >> (8 * i));
-    out_->append(bytes, sizeof(bytes));
+    out_->append(bytes, static_cast<size_t>(PutFixed64(value, bytes) - bytes));
   }
   void Text(std::string_view text) {
     Uint(text.size());
@@ -43,6 +50,10 @@ class WireWriter {
   void Bool(bool value) { out_->push_back(value ? 1 : 0); }
 
  private:
+  static uint64_t ZigZag(int64_t value) {
+    return (static_cast<uint64_t>(value) << 1) ^
+           static_cast<uint64_t>(value >> 63);
+  }
   std::string* out_;
 };
 
