@@ -1,6 +1,7 @@
 #include "detectors/failure_window.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/container/inlined_vector.h"
 #include "detectors/pace.h"
@@ -15,60 +16,62 @@ using Scratch = absl::InlinedVector<T, 128>;
 }  // namespace
 
 bool FailureWindow::Holds(uint64_t request) const {
-  if (tags_ != nullptr) {
+  if (capacity_ > kUntagged) {
     const auto tag = static_cast<uint16_t>(request);
-    const uint16_t* const tags = tags_.get();
+    const uint16_t* const tags = this->tags();
     uint16_t seen = 0;  // No bool, no early exit: one vector loop.
     for (uint32_t i = 0; i < capacity_; ++i) seen |= tags[i] == tag ? 1 : 0;
     if (seen == 0) return false;
   }
   for (uint32_t i = 0; i < size_; ++i) {
-    if ((*this)[i].refusal.request == request) return true;
+    if (rests()[Place(i)].request == request) return true;
   }
   return false;
 }
 
+FailureWindow::Entry FailureWindow::At(uint32_t place) const {
+  const Rest& rest = rests()[place];
+  return {{times()[place], rest.request, rest.path, rest.agent},
+          rest.source,
+          rest.after_dropped};
+}
+
 void FailureWindow::Put(uint32_t place, const Entry& entry) {
-  ring_[place] = entry;
-  if (tags_ != nullptr) {
-    tags_[place] = static_cast<uint16_t>(entry.refusal.request);
+  const Refusal& refusal = entry.refusal;
+  times()[place] = refusal.time;
+  rests()[place] = {refusal.request, refusal.path, refusal.agent, entry.source,
+                    entry.after_dropped};
+  if (capacity_ > kUntagged) {
+    tags()[place] = static_cast<uint16_t>(refusal.request);
   }
 }
 
 void FailureWindow::Grow() {
-  const uint32_t capacity = std::max(1u, 2 * capacity_);
-  auto ring = std::make_unique<Entry[]>(capacity);
-  for (uint32_t i = 0; i < size_; ++i) ring[i] = (*this)[i];
-  ring_ = std::move(ring);
-  capacity_ = capacity;
-  head_ = 0;
-  if (capacity <= kUntagged) return;
-  tags_ = std::make_unique<uint16_t[]>(capacity);
-  for (uint32_t i = 0; i < size_; ++i) {
-    tags_[i] = static_cast<uint16_t>(ring_[i].refusal.request);
-  }
+  FailureWindow grown;
+  grown.capacity_ = std::max(1u, 2 * capacity_);
+  const size_t entry = sizeof(EventTime) + sizeof(uint16_t) + sizeof(Rest);
+  grown.ring_ = std::make_unique<std::byte[]>(grown.capacity_ * entry);
+  for (uint32_t i = 0; i < size_; ++i) grown.Put(i, (*this)[i]);
+  grown.size_ = size_;
+  *this = std::move(grown);
 }
 
-void FailureWindow::Clear() {
-  capacity_ = head_ = size_ = 0;
-  ring_.reset();
-  tags_.reset();
-}
+void FailureWindow::Clear() { *this = FailureWindow(); }
 
 bool FailureWindow::Add(const Entry& added, Nanos span, size_t entries_max) {
   if (Holds(added.refusal.request)) return false;
   if (size_ == capacity_) Grow();
   const EventTime time = added.refusal.time;
   uint32_t at = size_;  // Almost always the newest.
-  while (at > 0 && time < (*this)[at - 1].refusal.time) {
+  while (at > 0 && time < TimeOf(at - 1)) {
     Put(Place(at), (*this)[at - 1]);
     --at;
   }
   Put(Place(at), added);
   ++size_;
-  const EventTime newest = (*this)[size_ - 1].refusal.time;
+  const EventTime newest = TimeOf(size_ - 1);
   uint32_t drop = size_ > entries_max ? 1 : 0;
-  while (newest - (*this)[drop].refusal.time > span) ++drop;
+  while (newest - TimeOf(drop) > span) ++drop;
   head_ = Place(drop);
   size_ -= drop;
   return true;
@@ -77,7 +80,7 @@ bool FailureWindow::Add(const Entry& added, Nanos span, size_t entries_max) {
 void FailureWindow::RemoveSource(uint64_t source) {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < size_; ++i) {
-    const Entry& entry = (*this)[i];
+    const Entry entry = (*this)[i];
     if (entry.source == source) continue;
     if (kept != i) Put(Place(kept), entry);
     ++kept;
@@ -113,7 +116,7 @@ bool FailureWindow::HoldsPath(uint64_t path) const {
 bool FailureWindow::Steady() const {
   Scratch<Nanos> gaps;
   for (uint32_t i = 1; i < size_; ++i) {
-    const Entry& entry = (*this)[i];
+    const Entry entry = (*this)[i];
     if (entry.after_dropped) continue;
     gaps.push_back(entry.refusal.time - (*this)[i - 1].refusal.time);
   }
@@ -123,7 +126,7 @@ bool FailureWindow::Steady() const {
 void FailureWindow::Save(WireWriter* out) const {
   out->Uint(size_);
   for (uint32_t i = 0; i < size_; ++i) {
-    const Entry& entry = (*this)[i];
+    const Entry entry = (*this)[i];
     out->Int(entry.refusal.time);
     out->Fixed64(entry.refusal.request);
     out->Fixed64(entry.refusal.path);

@@ -9,6 +9,7 @@
 // as an attacker makes millions of those.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -36,18 +37,18 @@ class FailureWindow {
         __builtin_prefetch(static_cast<const char*>(bytes) + i);
       }
     };
-    fetch(&ring_[Place(size_)], sizeof(Entry) + 64);
-    if (size_ > 0) fetch(&ring_[Place(size_ - 1)], 64);
-    fetch(&ring_[head_], sizeof(Entry) + 64);
-    if (tags_ != nullptr) fetch(tags_.get(), capacity_ * sizeof(tags_[0]));
+    fetch(&times()[head_], 1);
+    fetch(&times()[Place(size_)], 1);
+    if (capacity_ > kUntagged) fetch(tags(), capacity_ * sizeof(uint16_t));
+    fetch(&rests()[Place(size_)], sizeof(Rest) + 1);
   }
   void RemoveSource(uint64_t source);
   size_t size() const { return size_; }
   // By time.
-  const Entry& operator[](size_t index) const {
-    return ring_[Place(static_cast<uint32_t>(index))];
+  Entry operator[](size_t index) const {
+    return At(Place(static_cast<uint32_t>(index)));
   }
-  EventTime first_time() const { return ring_[head_].refusal.time; }
+  EventTime first_time() const { return times()[head_]; }
   // Whether all that fell within the span is here, up to the newest: neither
   // more than `entries_max`, nor counted without being kept.
   bool Whole(size_t entries_max) const;
@@ -64,20 +65,44 @@ class FailureWindow {
   // Up to so many entries are looked through themselves.
   static constexpr uint32_t kUntagged = 4;
 
+  // Of an entry, but for its time.
+  struct Rest {
+    uint64_t request;
+    uint64_t path;
+    uint64_t agent;
+    uint64_t source;
+    bool after_dropped;
+  };
+
   uint32_t Place(uint32_t index) const {
     return (head_ + index) & (capacity_ - 1);
   }
+  EventTime TimeOf(uint32_t index) const { return times()[Place(index)]; }
   bool Holds(uint64_t request) const;
+  Entry At(uint32_t place) const;
   void Put(uint32_t place, const Entry& entry);
   void Grow();
   void Clear();
 
+  // The ring is one block: times, then the low bits of the requests (where
+  // there are more than kUntagged; what was dropped leaves its own), then the
+  // rests. An Add reads of the first two, which of a few thousand clients fit
+  // into a cache, and only writes the rest.
+  EventTime* times() const { return reinterpret_cast<EventTime*>(ring_.get()); }
+  uint16_t* tags() const {
+    return reinterpret_cast<uint16_t*>(ring_.get() +
+                                       capacity_ * sizeof(EventTime));
+  }
+  Rest* rests() const {
+    const size_t head =
+        sizeof(EventTime) + (capacity_ > kUntagged ? sizeof(uint16_t) : 0);
+    return reinterpret_cast<Rest*>(ring_.get() + capacity_ * head);
+  }
+
   uint32_t capacity_ = 0;  // A power of two, or nothing yet.
   uint32_t head_ = 0;      // Where the first one is.
   uint32_t size_ = 0;
-  std::unique_ptr<Entry[]> ring_;
-  // Low bits of the requests, by place (what was dropped leaves its own).
-  std::unique_ptr<uint16_t[]> tags_;
+  std::unique_ptr<std::byte[]> ring_;
 };
 
 }  // namespace klaxon
