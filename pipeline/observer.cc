@@ -236,8 +236,7 @@ Observer::Cluster* Observer::ClusterFor(std::string_view name) {
 }
 
 bool Observer::IsLegacy(const EventView& event) {
-  return event.user.credential_id.empty() &&
-         event.HasAnnotation("authentication.k8s.io/legacy-token");
+  return event.HasAnnotation("authentication.k8s.io/legacy-token");
 }
 
 Observer::IdentityKey Observer::IdentityKeyOf(const EventView& event) {
@@ -306,8 +305,9 @@ void Observer::Describe(const EventView& event, bool legacy,
   auto caller = std::make_unique<Caller>();
   caller->client = ResolveClient(event.source_ips, cluster.config->networks);
   caller->user = Capped(event.user.username);
-  caller->credential =
-      legacy ? LegacyCredential(event) : Capped(event.user.credential_id);
+  caller->credential = legacy && event.user.credential_id.empty()
+                           ? LegacyCredential(event)
+                           : Capped(event.user.credential_id);
   caller->pod = Capped(event.user.pod_name);
   caller->node = Capped(event.user.node_name);
   caller->family = AgentFamilyOf(event.user_agent);

@@ -32,9 +32,9 @@ TEST(ServiceAccountExternal, SeverityByWhatItDid) {
        Use().Agent("python-requests/2").Code(403).Forbid(),
        {"external:critical:1"}},
       {"secrets", Use().Resource("secrets", "shop"), {"external:critical:1"}},
-      {"legacy",
+      {"legacy, though it has a credential id",
        Use().Annotation("authentication.k8s.io/legacy-token", "x"),
-       {"external:high:1"}},  // Not legacy: it has a credential id.
+       {"external:critical:1"}},
       {"legacy token",
        Use().Credential("").Annotation("authentication.k8s.io/legacy-token",
                                        "x"),

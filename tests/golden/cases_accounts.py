@@ -33,10 +33,11 @@ medium {EXTERNAL}203.0.113.7 x1 0s..0s
 high {EXTERNAL}203.0.113.8 x2 0s..9s
 """),
     dict(name="account-external-critical",
-         story="Critical each, allowed or not: a legacy token, kubectl, curl, "
-               "python, secrets, RBAC, exec.",
+         story="Critical each, allowed or not: a legacy token (one that has an "
+               "id too), kubectl, curl, python, secrets, RBAC, exec.",
          events=f"""
 0s | 203.0.113.1 | {CART} | {POD} | 403 forbid | legacy=cart-token
+0s | 203.0.113.8 | {CART} | {POD} | 403 forbid | legacy; credential=JTI=77
 0s | 203.0.113.2 | {CART} | {POD} | 403 forbid | agent=kubectl/v1.35.4 (linux/amd64)
 0s | 203.0.113.3 | {CART} | {POD} | 200 allow | agent=curl/8.5.0
 0s | 203.0.113.4 | {CART} | {POD} | 200 allow | agent=python-requests/2.31.0
@@ -46,6 +47,7 @@ high {EXTERNAL}203.0.113.8 x2 0s..9s
 """,
          verdict=f"""
 critical {EXTERNAL}203.0.113.1 x1 0s..0s credential:secret:shop/cart-token
+critical {EXTERNAL}203.0.113.8 x1 0s..0s
 critical {EXTERNAL}203.0.113.2 x1 0s..0s
 critical {EXTERNAL}203.0.113.3 x1 0s..0s
 critical {EXTERNAL}203.0.113.4 x1 0s..0s
