@@ -44,7 +44,7 @@ std::span<const DetectorEntry> DetectorRegistry() {
        .wants_failures = false,
        .make = MakeServiceAccountExternal},
       {.info = &UnauthorizedBurstInfo(),
-       .traits = 0,
+       .traits = kTraitLoginFailed,
        .wants_sightings = true,
        .wants_anonymous = false,
        .wants_failures = true,

@@ -8,6 +8,7 @@
 #include "detectors/failing_client.h"
 #include "detectors/recent_samples.h"
 #include "detectors/spray.h"
+#include "detectors/tried_names.h"
 #include "detectors/unauthorized_burst_options.h"
 #include "detectors/unauthorized_burst_text.h"
 #include "event/address.h"
@@ -16,6 +17,9 @@ namespace klaxon {
 namespace {
 
 constexpr std::string_view kName = "unauthorized-burst";
+// Of a name that was tried, and of these, what an alert shows.
+constexpr size_t kNameMax = 128;
+constexpr size_t kNamesShown = 20;
 // Key of the samples of all clients together; no client has this name.
 constexpr std::string_view kAllClients = "*";
 
@@ -93,11 +97,24 @@ class UnauthorizedBurst final : public Detector {
                      .keys_max = input.keys_max,
                      .expiry = settings_.success_within + kMinute}),
         spray_(input.keys_max, settings_.spray_window),
-        state_{&clients_, &samples_, &identities_, &spray_} {}
+        names_({.name = "unauthorized-burst/names",
+                .keys_max = input.keys_max,
+                .expiry = settings_.password_window + kMinute}),
+        state_{&clients_, &samples_, &identities_, &spray_, &names_} {}
+
+  void Observe(const RequestView& request, DeedWriter& out) const override {
+    if (!(request.traits & kTraitLoginFailed)) return;
+    const std::string_view name =
+        request.event->Annotation("authentication.openshift.io/username");
+    out.Add(request, kName).fields = {
+        {"name", std::string(name.substr(0, kNameMax))}};
+  }
 
   void Judge(const Judged& judged, JudgeContext& context) override {
     if (judged.sighting != nullptr) {
       OnIdentity(judged, context);
+    } else if (judged.kind == JudgedKind::kDeed) {
+      OnLoginFailed(*judged.deed, context);
     } else if (judged.kind == JudgedKind::kRefusal) {
       FetchSoon(judged, *context.episodes);
       Place& place = PlaceOf(judged);
@@ -155,6 +172,7 @@ class UnauthorizedBurst final : public Detector {
   void AddSamples(std::string_view key, EventTime now, Told* told,
                   Episode& episode);
 
+  void OnLoginFailed(const Deed& deed, JudgeContext& context);
   void OnIdentity(const Judged& judged, JudgeContext& context);
   void JudgeSuccess(const std::string& key, const Judged& judged,
                     EventTime time, JudgeContext& context);
@@ -167,6 +185,7 @@ class UnauthorizedBurst final : public Detector {
   Table<RecentSamples> samples_;
   Table<Identities> identities_;
   Spray spray_;
+  Table<TriedNames> names_;  // By client.
   std::vector<Persistent*> state_;
   Told spray_told_;  // Of the open spray.
   // By group_id: as many as there are groups in most minutes. Where two of a
@@ -480,6 +499,38 @@ void UnauthorizedBurst::JudgeSpray(const Failure& failure, Place& place,
   context.episodes->Announce(*open);
 }
 
+void UnauthorizedBurst::OnLoginFailed(const Deed& deed, JudgeContext& context) {
+  names_.ExpireUntil(deed.time);
+  TriedNames& tried = names_.Touch(deed.client, deed.time);
+  tried.Add(deed.time, deed.field("name"), settings_.password_window);
+  const EpisodeKey key{
+      kName, "password_spray", {{"client", deed.client}}, false};
+  const bool open = context.episodes->Find(key, deed.time) != nullptr;
+  const auto distinct = static_cast<int64_t>(tried.names().size());
+  if (!open && distinct < settings_.password_names) return;
+  Contribution c;
+  c.start = c.last = deed.time;
+  c.first = open ? deed.time : tried.first_time();
+  c.count = open ? 1 : tried.attempts();
+  c.severity = distinct >= settings_.password_names_high ? Severity::kHigh
+                                                         : Severity::kMedium;
+  c.rule = "password_spray";
+  c.client = deed.client;
+  c.claimed_ips = &deed.claimed_ips;
+  Episode& episode = context.episodes->Add(key, settings_.quiet, c);
+  if (!open) {
+    episode.SetExplain("threshold_names", settings_.password_names);
+    episode.SetExplain("window", FormatDuration(settings_.password_window));
+  }
+  for (const TriedNames::Name& name : tried.names()) {
+    episode.AddExplainText("names", name.text, kNamesShown);
+  }
+  episode.RaiseExplain("distinct_names", distinct);
+  Told told;
+  AddSamples(deed.client, deed.time, &told, episode);
+  context.episodes->Announce(episode);
+}
+
 void UnauthorizedBurst::OnIdentity(const Judged& judged,
                                    JudgeContext& context) {
   const Sighting& s = *judged.sighting;
@@ -594,7 +645,10 @@ const DetectorInfo& UnauthorizedBurstInfo() {
            {"low_and_slow", "low, daily",
             "Failures in slow_minutes distinct minutes within slow_window."},
            {"spray", "medium; low where it looks like a key rotation",
-            "spray_clients distinct clients failed within spray_window."}},
+            "spray_clients distinct clients failed within spray_window."},
+           {"password_spray", "medium; high from password_names_high on",
+            "password_names distinct names of one client at OpenShift's "
+            "oauth-server within password_window."}},
       .options = UnauthorizedBurstOptions(),
       .mitre = {"T1110", "T1110.003"},
       .contradiction = UnauthorizedBurstContradiction,

@@ -1,5 +1,6 @@
 #include "detectors/unauthorized_burst_options.h"
 
+#include "detectors/tried_names.h"
 #include "event/time.h"
 
 namespace klaxon {
@@ -35,6 +36,15 @@ std::vector<OptionInfo> UnauthorizedBurstOptions() {
        2, 12},
       {"workload_paths", OptionType::kCount, int64_t{5},
        "Most distinct paths of a workload with an expired token.", 1, 7},
+      {"password_names", OptionType::kCount, int64_t{5},
+       "Distinct names of one client at OpenShift's login that make a "
+       "password_spray.",
+       2, static_cast<int64_t>(TriedNames::kNamesMax)},
+      {"password_names_high", OptionType::kCount, int64_t{20},
+       "This many of them are high.", 2,
+       static_cast<int64_t>(TriedNames::kNamesMax)},
+      {"password_window", OptionType::kDuration, Duration{10 * kMinute},
+       "Window of password_spray.", kMinute, kDay},
   };
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "detectors/failing_client.h"
+#include "detectors/tried_names.h"
 
 namespace klaxon {
 namespace {
@@ -67,6 +68,25 @@ AlertText DescribeWorkload(const Episode& episode) {
   return text;
 }
 
+AlertText DescribePasswordSpray(const Episode& episode,
+                                const BurstSettings& settings) {
+  AlertText text;
+  const int64_t names = episode.ExplainInt("distinct_names");
+  const std::string_view more =
+      names >= static_cast<int64_t>(TriedNames::kNamesMax) ? " or more" : "";
+  text.title = fmt::format("{}{} names tried at the login from {}", names, more,
+                           episode.key[0].second);
+  text.summary = fmt::format(
+      "{} logins failed at OpenShift's oauth-server, under {}{} names within "
+      "{} (threshold {}): few passwords against many accounts.",
+      episode.count, names, more, FormatDuration(settings.password_window),
+      settings.password_names);
+  text.remediation = {
+      "Block the client; check whether it logged in with any of the names.",
+      "Let the identity provider lock accounts, and ask for a second factor."};
+  return text;
+}
+
 AlertText DescribeBurst(const Episode& episode, const BurstSettings& settings) {
   AlertText text;
   const std::string& who = episode.key[0].second;
@@ -113,6 +133,9 @@ AlertText DescribeUnauthorizedBurst(const Episode& episode,
   if (episode.rule == "spray") return DescribeSpray(episode, settings);
   if (episode.rule == "low_and_slow") return DescribeSlow(episode, settings);
   if (episode.rule == "workload") return DescribeWorkload(episode);
+  if (episode.rule == "password_spray") {
+    return DescribePasswordSpray(episode, settings);
+  }
   return DescribeBurst(episode, settings);
 }
 

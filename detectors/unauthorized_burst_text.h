@@ -21,7 +21,10 @@ struct BurstSettings {
         rotation_percent(options.GetCount("rotation_percent")),
         success_within(options.GetDuration("success_within")),
         shared_identities(options.GetCount("shared_identities")),
-        workload_paths(options.GetCount("workload_paths")) {}
+        workload_paths(options.GetCount("workload_paths")),
+        password_names(options.GetCount("password_names")),
+        password_names_high(options.GetCount("password_names_high")),
+        password_window(options.GetDuration("password_window")) {}
   int64_t threshold;
   int64_t high;
   Nanos window;
@@ -34,6 +37,9 @@ struct BurstSettings {
   Nanos success_within;
   int64_t shared_identities;
   int64_t workload_paths;
+  int64_t password_names;
+  int64_t password_names_high;
+  Nanos password_window;
 };
 
 AlertText DescribeUnauthorizedBurst(const Episode& episode,

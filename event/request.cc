@@ -97,6 +97,7 @@ void ClassifyRequest(const EventView& event,
       !view->oauth_failure) {
     view->traits |= kTraitAnonymousLetIn;
   }
+  if (view->oauth_failure) view->traits |= kTraitLoginFailed;
   if (event.object_ref.resource == "certificatesigningrequests" &&
       event.code >= 200 && event.code < 300 && !IsDryRun(event)) {
     view->traits |= kTraitCertificateRequest;

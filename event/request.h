@@ -24,6 +24,7 @@ enum class RequestPart : uint8_t {
 enum Trait : uint32_t {
   kTraitAnonymousLetIn = 1 << 0,
   kTraitCertificateRequest = 1 << 1,  // certificatesigningrequests, 2xx, done.
+  kTraitLoginFailed = 1 << 2,         // At OpenShift's oauth-server.
 };
 
 struct RequestView {

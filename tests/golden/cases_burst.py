@@ -184,6 +184,42 @@ medium {BURST}203.0.113.7 x10 20m..20m9s
 0s..9s x10 | 203.0.113.7 | anonymous | get /oauth/authorize?client_id=c | 401 | note authentication.openshift.io/decision=deny; note authentication.openshift.io/username=kubeadmin
 """,
          verdict=f"medium {BURST}203.0.113.7 x10 0s..9s"),
+    dict(name="password-spray",
+         story="Five names tried at OpenShift's oauth-server, the first and "
+               "last just ten minutes apart, slower than any burst.",
+         events="""
+0s..600s x5 | 203.0.113.7 | anonymous | get /oauth/authorize | 401 | note authentication.openshift.io/username=u{i}
+""",
+         verdict="medium unauthorized-burst/password_spray client=203.0.113.7 "
+                 "x5 0s..600s explain.distinct_names:5 "
+                 "explain.threshold_names:5 explain.window:10m"),
+    dict(name="password-spray-high",
+         story="Twenty names are high, nineteen medium; each address by "
+               "itself, of one /64 too; what comes later is counted.",
+         events="""
+0s..190s x20 | 2001:db8::1 | anonymous | get /oauth/authorize | 401 | note authentication.openshift.io/username=u{i}
+790s | 2001:db8::1 | anonymous | get /oauth/authorize | 401 | note authentication.openshift.io/username=u1
+0s..190s x19 | 2001:db8:0:0:1::1 | anonymous | get /oauth/authorize | 401 | note authentication.openshift.io/username=u{i}
+""",
+         config="detectors: {unauthorized-burst: {threshold: 100}}",
+         verdict="""
+high unauthorized-burst/password_spray client=2001:db8::1 x21 0s..790s
+medium unauthorized-burst/password_spray client=2001:db8::1:0:0:1 x19 0s..190s
+"""),
+    dict(name="innocent-password-spray",
+         story="Five names within ten minutes and a microsecond; four names "
+               "again and again; five people behind a trusted proxy; five "
+               "who logged in.",
+         events="""
+0s..480s x4 | 203.0.113.7 | anonymous | get /oauth/authorize | 401 | note authentication.openshift.io/username=u{i}
+600s+1us | 203.0.113.7 | anonymous | get /oauth/authorize | 401 | note authentication.openshift.io/username=u5
+0s..36s x4 | 203.0.113.8 | anonymous | get /oauth/authorize | 401 | note authentication.openshift.io/username=u{i}
+40s..76s x4 | 203.0.113.8 | anonymous | get /oauth/authorize | 401 | note authentication.openshift.io/username=u{i}
+0s..60s x5 | 198.51.100.{i},10.0.0.10 | anonymous | get /oauth/authorize | 401 | note authentication.openshift.io/username=u{i}
+0s..60s x5 | 203.0.113.9 | u{i} | list /api/v1/pods | 200 allow
+""",
+         config="networks: {trusted_proxies: [10.0.0.10/32]}",
+         verdict="quiet"),
     dict(name="innocent-oauth-failures",
          story="Nine failed logins at OpenShift's oauth-server, on as many "
                "paths: too few for a burst, and no probing.",

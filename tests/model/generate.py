@@ -1047,15 +1047,17 @@ def oauth(log):
     for _ in range(5):
         client = log.rng.choice([log.outside(), log.inside()])
         begin = log.start + log.rng.randrange(900) * SECOND
-        for i in range(log.rng.choice([8, 9, 10, 11, 15])):
-            log.add(begin + i * 2 * SECOND, "get",
+        names = log.rng.choice([3, 4, 5, 20, 40])
+        pace = log.rng.choice([2, 2, 31, 150]) * SECOND
+        for i in range(log.rng.choice([8, 9, 10, 11, 15, 20, 45])):
+            log.add(begin + i * pace, "get",
                     f"/oauth/authorize?client_id=c&n={i}", anonymous(),
                     client, CURL, code=401,
                     message="Authentication failed, attempted: basic",
                     decision=None, annotations={
                         "authentication.openshift.io/decision": "deny",
                         "authentication.openshift.io/username":
-                            f"u{i % 3}"})
+                            f"u{i % names}"})
         for i in range(log.rng.choice([0, 3, 10])):  # None of these is one.
             user = log.rng.choice([anonymous(), {
                 "username": "guest", "groups": ["system:unauthenticated"]}])

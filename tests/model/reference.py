@@ -301,6 +301,8 @@ class Event:
             self.code == 401 and self.user == "system:anonymous"
             and "authentication.openshift.io/username" in self.annotations)
         self.failed = self.code == 401 and not self.user or self.oauth_failure
+        self.tried_name = self.annotations.get(
+            "authentication.openshift.io/username", "")
 
     def legacy_credential(self):
         """The Secret that a legacy token lies in, if it is named."""
@@ -719,6 +721,7 @@ class UnauthorizedBurst:
         self.days = collections.defaultdict(collections.deque)  # 24 h
         self.minutes = collections.defaultdict(collections.Counter)
         self.in_prefix = set()  # (prefix, address) that count there now
+        self.tried = collections.defaultdict(collections.deque)  # 10 min
         self.spray = collections.deque()
         self.sprayers = {}  # client -> Counter of its user agents
         self.seen_from = collections.defaultdict(list)
@@ -743,6 +746,8 @@ class UnauthorizedBurst:
                 self.judge_burst(client.prefix, event)
                 self.judge_low_and_slow(client.prefix, event)
         self.judge_spray(event)
+        if event.oauth_failure:
+            self.judge_names(event)
 
     def has_alert(self, key, time):
         return any(self.episodes.open(self.NAME, kind, {"client": key}, time)
@@ -821,6 +826,26 @@ class UnauthorizedBurst:
             fresh = day
         for one in fresh:
             episode.observe(one.time, 1, LOW, key, "", "", one.audit_id)
+
+    def judge_names(self, event):
+        key, tried = event.client.name, self.tried[event.client.name]
+        tried.append(event)
+        while event.time - tried[0].time > 10 * MINUTE:
+            tried.popleft()
+        names = len({e.tried_name for e in tried})
+        severity = HIGH if names >= 20 else MEDIUM
+        episode = self.episodes.open(self.NAME, "password_spray",
+                                     {"client": key}, event.time)
+        fresh = [event]
+        if not episode:
+            if names < 5:
+                return
+            episode = self.episodes.begin(self.NAME, "password_spray",
+                                          "password_spray", {"client": key},
+                                          severity, event.time)
+            fresh = tried
+        for one in fresh:
+            episode.observe(one.time, 1, severity, key, "", "", one.audit_id)
 
     def judge_spray(self, event):
         self.spray.append(event)
