@@ -141,23 +141,21 @@ class ServiceAccountExternal final : public Detector {
 
   void Decide(const Judged& judged, JudgeContext& context) {
     const Sighting& s = *judged.sighting;
-    const EventTime decided = std::max(s.seen.first, HoldEnd(context));
-    const EventTime since =
-        context.knowledge->OwnEgressSince(s.client, decided);
     const EventTime group = s.flag(SightingFlag::kAccountGroup).first;
-    const EventTime start = std::max(s.seen.first, group);
-    if (since <= decided) {
-      Excuse(judged, start, context);
-      return;
-    }
+    EventTime from = std::max(s.seen.first, group);
+    // What is allowed needs no excuse.
     const AllowEntry* expired = nullptr;
-    EventTime from = start;
     if (Allowed(s, from, &expired)) {
       // It may have run out within this minute: that is known at its end.
       from = s.seen.last;
       if (judged.kind != JudgedKind::kTotal || Allowed(s, from, &expired)) {
         return;
       }
+    }
+    const EventTime decided = std::max(s.seen.first, HoldEnd(context));
+    if (context.knowledge->OwnEgressSince(s.client, decided) <= decided) {
+      Excuse(judged, from, context);
+      return;
     }
     External(judged, from, expired, context);
   }

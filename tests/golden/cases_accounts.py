@@ -139,6 +139,24 @@ detectors:
 4m | 198.51.100.9 | {CART} | {POD} | 200 allow
 """,
          verdict=f"{EGRESS}198.51.100.9 x3 0s..4m"),
+    dict(name="account-egress-allowed",
+         story="An account that is allowed at the cluster's own egress needs "
+               "no excuse: counted are the others.",
+         config="""
+detectors:
+  service-account-external:
+    allow:
+      - {account: shop/cart, cidr: 198.51.100.9/32, until: "2026-01-02T03:05:30Z"}
+""",
+         events=f"""
+0s | 198.51.100.9 | {CART} | {POD} | 200 allow
+{kubelet("n1", "60s")}
+{kubelet("n2", "61s")}
+4m | 198.51.100.9 | {CART} | {POD} | 200 allow
+5m | 198.51.100.9 | account shop/till | {POD} | 200 allow
+6m | 198.51.100.9 | {CART} | {POD} | 200 allow
+""",
+         verdict=f"{EGRESS}198.51.100.9 x2 5m..6m"),
     dict(name="account-egress-too-late",
          story="The second node comes after the first two minutes: what was "
                "seen in them is judged without it, what comes later with it.",

@@ -707,6 +707,11 @@ def allow_list(log):
          "until": f"{yesterday:%Y-%m-%d}"},
         {"account": "ci/deploy", "cidr": clients[2] + "/32",
          "until": f"{day:%Y-%m-%d}"}]}}
+    if log.rng.random() < 0.5:  # One of them is the cluster's own egress.
+        for i in range(2):
+            log.request(log.start + i * SECOND,
+                        node(f"n{i}", log.fingerprint()),
+                        log.rng.choice(clients[:1] + clients), "get")
     for client in clients:
         for who in ("deploy", "other"):
             for _ in range(log.rng.randrange(1, 4)):
