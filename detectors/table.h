@@ -21,13 +21,13 @@
 #include <bit>
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/strings/string_view.h"
+#include "detectors/key_index.h"
 #include "detectors/persistent.h"
+#include "detectors/stable_list.h"
+#include "detectors/table_key.h"
 #include "event/time.h"
 
 namespace klaxon {
@@ -89,6 +89,11 @@ class Table final : public TableBase {
     __builtin_prefetch(value + kBytes - 1);
   }
 
+  // What Find and Touch of that key will look at first.
+  void Prefetch(std::string_view key) const {
+    index_.Prefetch(KeyIndex::HashOf(key));
+  }
+
   // Finds or makes the value and touches the key at `now`.
   V& Touch(std::string_view key, EventTime now, TableHandle* at = nullptr) {
     return Touch(key, now, [](std::string_view, V&) {}, at);
@@ -97,7 +102,8 @@ class Table final : public TableBase {
   template <typename OnRemove>
   V& Touch(std::string_view key, EventTime now, OnRemove on_remove,
            TableHandle* at = nullptr) {
-    uint32_t id = IdOf(key, at);
+    uint32_t hash = 0;
+    uint32_t id = IdOf(key, at, &hash);
     if (id != kNone) {
       Unlink(id);
       uint32_t& weight = node(id).weight;
@@ -105,9 +111,10 @@ class Table final : public TableBase {
     } else {
       if (index_.size() >= options_.keys_max) EvictOne(on_remove);
       id = NewSlot();
-      slot(id).key = key;
+      slot(id).key.Set(key);
       node(id).weight = 1;
-      index_.emplace(Absl(slot(id).key), id);
+      node(id).hash = hash;
+      index_.Add(hash, id);
       if (at != nullptr) *at = {id, node(id).generation};
     }
     Link(id, now);
@@ -115,8 +122,8 @@ class Table final : public TableBase {
   }
 
   void Erase(std::string_view key) {
-    auto it = index_.find(Absl(key));
-    if (it != index_.end()) Remove(it->second);
+    const uint32_t id = IdOf(key, nullptr);
+    if (id != kNone) Remove(id);
   }
 
   // Removes what was not touched since `now - expiry`.
@@ -138,7 +145,7 @@ class Table final : public TableBase {
           break;
         }
         Slot& s = slot(list.head);
-        on_remove(std::string_view(s.key), s.value);
+        on_remove(s.key.view(), s.value);
         Remove(list.head);
       }
     }
@@ -152,7 +159,7 @@ class Table final : public TableBase {
   void ForEach(Visit visit) {
     for (const List& list : lists_) {
       for (uint32_t id = list.head; id != kNone; id = node(id).next) {
-        visit(std::string_view(slot(id).key), slot(id).value);
+        visit(slot(id).key.view(), slot(id).value);
       }
     }
   }
@@ -163,7 +170,7 @@ class Table final : public TableBase {
     for (const List& list : lists_) {
       for (uint32_t id = list.head; id != kNone; id = node(id).next) {
         const Slot& s = slot(id);
-        out->Text(s.key);
+        out->Text(s.key.view());
         out->Int(node(id).touched);
         out->Uint(node(id).weight);
         s.value.Save(out);
@@ -177,12 +184,17 @@ class Table final : public TableBase {
     for (uint64_t n = in->Count(); n > 0; --n) {
       const uint32_t id = NewSlot();
       Slot& s = slot(id);
-      s.key = in->Text();
+      const std::string_view key = in->Text();
+      const uint32_t hash = KeyIndex::HashOf(key);
+      const bool known = Lookup(key, hash) != kNone;
+      s.key.Set(key);
+      node(id).hash = hash;
+      index_.Add(hash, id);
       const EventTime touched = in->Int();
       node(id).weight = static_cast<uint32_t>(
           std::clamp<uint64_t>(in->Uint(), 1, UINT32_MAX));
       s.value.Load(in);
-      if (!in->ok() || !index_.emplace(Absl(s.key), id).second) return false;
+      if (!in->ok() || known) return false;
       Link(id, touched);
     }
     return in->ok();
@@ -195,7 +207,7 @@ class Table final : public TableBase {
   static constexpr size_t kClasses = 16;
 
   struct Slot {
-    std::string key;
+    TableKey key;
     V value{};
   };
   // Apart from the slots: a touch changes three of them, and those of a few
@@ -206,6 +218,7 @@ class Table final : public TableBase {
     uint32_t generation = 0;  // How many keys this slot has given up.
     uint32_t prev = kNone;
     uint32_t next = kNone;
+    uint32_t hash = 0;  // Of the key.
   };
   struct Page {
     std::array<Node, kPageSlots> nodes;
@@ -216,20 +229,17 @@ class Table final : public TableBase {
     uint32_t tail;
   };
 
-  static absl::string_view Absl(std::string_view s) {
-    return absl::string_view(s.data(), s.size());
-  }
   Slot& slot(uint32_t id) {
-    return pages_[id / kPageSlots]->slots[id % kPageSlots];
+    return pages_[id / kPageSlots].slots[id % kPageSlots];
   }
   const Slot& slot(uint32_t id) const {
-    return pages_[id / kPageSlots]->slots[id % kPageSlots];
+    return pages_[id / kPageSlots].slots[id % kPageSlots];
   }
   Node& node(uint32_t id) {
-    return pages_[id / kPageSlots]->nodes[id % kPageSlots];
+    return pages_[id / kPageSlots].nodes[id % kPageSlots];
   }
   const Node& node(uint32_t id) const {
-    return pages_[id / kPageSlots]->nodes[id % kPageSlots];
+    return pages_[id / kPageSlots].nodes[id % kPageSlots];
   }
   List& ListOf(const Node& n) {
     const size_t cls = std::bit_width(n.weight) - 1;
@@ -240,12 +250,19 @@ class Table final : public TableBase {
     return at.id < used_ && node(at.id).generation == at.generation;
   }
 
-  uint32_t IdOf(std::string_view key, TableHandle* at) const {
+  uint32_t Lookup(std::string_view key, uint32_t hash) const {
+    return index_.Find(hash,
+                       [&](uint32_t id) { return slot(id).key.view() == key; });
+  }
+  // `*hash` is set where there is none.
+  uint32_t IdOf(std::string_view key, TableHandle* at,
+                uint32_t* hash = nullptr) const {
     if (at != nullptr && Holds(*at)) return at->id;
-    auto it = index_.find(Absl(key));
-    if (it == index_.end()) return kNone;
-    if (at != nullptr) *at = {it->second, node(it->second).generation};
-    return it->second;
+    const uint32_t hash_of_key = KeyIndex::HashOf(key);
+    if (hash != nullptr) *hash = hash_of_key;
+    const uint32_t id = Lookup(key, hash_of_key);
+    if (id != kNone && at != nullptr) *at = {id, node(id).generation};
+    return id;
   }
 
   uint32_t NewSlot() {
@@ -254,9 +271,7 @@ class Table final : public TableBase {
       free_.pop_back();
       return id;
     }
-    if (used_ == pages_.size() * kPageSlots) {
-      pages_.push_back(std::make_unique<Page>());
-    }
+    if (used_ == pages_.size() * kPageSlots) pages_.emplace_back();
     return used_++;
   }
 
@@ -284,12 +299,13 @@ class Table final : public TableBase {
 
   void Remove(uint32_t id) {
     Unlink(id);
-    index_.erase(Absl(slot(id).key));
+    index_.Remove(node(id).hash, id);
     Free(id);
   }
 
   void Free(uint32_t id) {
-    slot(id) = Slot();
+    std::destroy_at(&slot(id));
+    std::construct_at(&slot(id));
     node(id) = {.generation = node(id).generation + 1};
     free_.push_back(id);
   }
@@ -299,10 +315,20 @@ class Table final : public TableBase {
     for (const List& list : lists_) {
       if (list.head == kNone) continue;
       Slot& s = slot(list.head);
-      on_remove(std::string_view(s.key), s.value);
+      on_remove(s.key.view(), s.value);
       Remove(list.head);
       ++evicted_;
+      if (list.head != kNone) FetchNext(list.head);
       return;
+    }
+  }
+
+  // Who will be evicted next, in a flood.
+  void FetchNext(uint32_t id) const {
+    index_.Prefetch(node(id).hash);
+    const auto* bytes = reinterpret_cast<const char*>(&slot(id));
+    for (size_t i = 0; i < std::min<size_t>(sizeof(Slot), 512); i += 64) {
+      __builtin_prefetch(bytes + i);
     }
   }
 
@@ -314,8 +340,8 @@ class Table final : public TableBase {
     oldest_ = kMaxTime;
   }
 
-  absl::flat_hash_map<absl::string_view, uint32_t> index_;
-  std::vector<std::unique_ptr<Page>> pages_;
+  KeyIndex index_;
+  StableList<Page> pages_;
   std::vector<uint32_t> free_;
   uint32_t used_ = 0;
   EventTime oldest_ = kMaxTime;  // Nothing was touched before.

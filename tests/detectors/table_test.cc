@@ -190,7 +190,8 @@ TEST(Table, EvictsAndExpiresAsItSays) {
     for (int step = 0; step < 400; ++step) {
       now += static_cast<EventTime>(random() % 5);
       const EventTime late = random() % 8 == 0 ? 7 : 0;
-      const std::string key = std::to_string(random() % (2 * keys_max));
+      std::string key = std::to_string(random() % (2 * keys_max));
+      if (key.back() == '7') key.insert(0, 50, 'x');  // Too long for its slot.
       switch (random() % 12) {
         case 0:
           pair.Erase(key);
