@@ -12,6 +12,12 @@ constexpr size_t kMinuteEntriesMax = 4096;
 // The times of so many failures are kept at least.
 constexpr size_t kPaceMin = 400;
 
+template <typename List, typename Predicate>
+void EraseIf(List* list, Predicate predicate) {
+  list->erase(std::remove_if(list->begin(), list->end(), predicate),
+              list->end());
+}
+
 }  // namespace
 
 void FewDistinct::Add(uint64_t value) {
@@ -62,7 +68,7 @@ void FailingMinutes::Add(EventTime time, uint64_t count, uint64_t source,
 }
 
 void FailingMinutes::Forget(EventTime now, Nanos span) {
-  std::erase_if(entries_, [&](const Entry& e) { return now - e.last > span; });
+  EraseIf(&entries_, [&](const Entry& e) { return now - e.last > span; });
   oldest_ = kMaxTime;
   for (Entry& e : entries_) {
     // A minute that the window's edge cuts: of its failures only the first and
@@ -77,7 +83,7 @@ void FailingMinutes::Forget(EventTime now, Nanos span) {
 }
 
 void FailingMinutes::RemoveSource(uint64_t source) {
-  std::erase_if(entries_, [&](const Entry& e) { return e.source == source; });
+  EraseIf(&entries_, [&](const Entry& e) { return e.source == source; });
   distinct_ = 0;
 }
 
@@ -120,7 +126,9 @@ void FailingMinutes::Save(WireWriter* out) const {
 }
 
 void FailingMinutes::Load(WireReader* in) {
-  *this = FailingMinutes();
+  entries_.clear();
+  oldest_ = kMaxTime;
+  distinct_ = 0;
   for (uint64_t n = in->Count(); n > 0; --n) {
     Entry entry;
     entry.first = in->Int();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "detectors/failure_window.h"
 #include "detectors/pace.h"
 #include "detectors/table.h"
@@ -66,8 +67,8 @@ class FailingMinutes {
   bool Merge(EventTime time, uint64_t count, uint64_t source);
   void Forget(EventTime now, Nanos span);
 
-  std::vector<Entry> entries_;     // By time.
-  EventTime oldest_ = kMaxTime;    // No entry has an earlier `first`.
+  absl::InlinedVector<Entry, 1> entries_;  // By time.
+  EventTime oldest_ = kMaxTime;            // No entry has an earlier `first`.
   mutable uint32_t distinct_ = 0;  // DistinctMinutes(); 0: to be counted.
 };
 

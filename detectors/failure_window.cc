@@ -48,15 +48,32 @@ void FailureWindow::Put(uint32_t place, const Entry& entry) {
 
 void FailureWindow::Grow() {
   FailureWindow grown;
-  grown.capacity_ = std::max(1u, 2 * capacity_);
+  grown.capacity_ = 2 * capacity_;
   const size_t entry = sizeof(EventTime) + sizeof(uint16_t) + sizeof(Rest);
-  grown.ring_ = std::make_unique<std::byte[]>(grown.capacity_ * entry);
+  grown.more_ = std::make_unique<std::byte[]>(grown.capacity_ * entry);
+  grown.ring_ = grown.more_.get();
   for (uint32_t i = 0; i < size_; ++i) grown.Put(i, (*this)[i]);
   grown.size_ = size_;
   *this = std::move(grown);
 }
 
-void FailureWindow::Clear() { *this = FailureWindow(); }
+void FailureWindow::Clear() {
+  capacity_ = 1;
+  head_ = size_ = 0;
+  ring_ = one_.data();
+  more_.reset();
+}
+
+FailureWindow& FailureWindow::operator=(FailureWindow&& other) noexcept {
+  capacity_ = other.capacity_;
+  head_ = other.head_;
+  size_ = other.size_;
+  one_ = other.one_;
+  more_ = std::move(other.more_);
+  ring_ = more_ != nullptr ? more_.get() : one_.data();
+  other.Clear();
+  return *this;
+}
 
 bool FailureWindow::Add(const Entry& added, Nanos span, size_t entries_max) {
   if (Holds(added.refusal.request)) return false;

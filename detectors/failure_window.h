@@ -5,13 +5,15 @@
 // "N within W" holds exactly when size() >= N, for every N <= entries_max.
 //
 // A failure costs a look at two bytes of each that is held (is it there
-// already?) and a place in a ring; a window of one failure is one allocation,
-// as an attacker makes millions of those.
+// already?) and a place in a ring; a window of one failure needs no memory of
+// its own, as an attacker makes millions of those.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "event/observation.h"
 #include "event/wire.h"
@@ -27,11 +29,16 @@ class FailureWindow {
     bool after_dropped = false;
   };
 
+  FailureWindow() = default;
+  FailureWindow(FailureWindow&& other) noexcept { *this = std::move(other); }
+  // REQUIRES: `other` is not this. Leaves it empty.
+  FailureWindow& operator=(FailureWindow&& other) noexcept;
+
   // False: this very request is in the window already; nothing changed.
   bool Add(const Entry& entry, Nanos span, size_t entries_max);
   // Fetches what the next Add will look at.
   void Prefetch() const {
-    if (capacity_ == 0) return;
+    if (capacity_ == 1) return;
     const auto fetch = [](const void* bytes, size_t count) {
       for (size_t i = 0; i < count; i += 64) {
         __builtin_prefetch(static_cast<const char*>(bytes) + i);
@@ -88,21 +95,23 @@ class FailureWindow {
   // there are more than kUntagged; what was dropped leaves its own), then the
   // rests. An Add reads of the first two, which of a few thousand clients fit
   // into a cache, and only writes the rest.
-  EventTime* times() const { return reinterpret_cast<EventTime*>(ring_.get()); }
+  EventTime* times() const { return reinterpret_cast<EventTime*>(ring_); }
   uint16_t* tags() const {
-    return reinterpret_cast<uint16_t*>(ring_.get() +
-                                       capacity_ * sizeof(EventTime));
+    return reinterpret_cast<uint16_t*>(ring_ + capacity_ * sizeof(EventTime));
   }
   Rest* rests() const {
     const size_t head =
         sizeof(EventTime) + (capacity_ > kUntagged ? sizeof(uint16_t) : 0);
-    return reinterpret_cast<Rest*>(ring_.get() + capacity_ * head);
+    return reinterpret_cast<Rest*>(ring_ + capacity_ * head);
   }
 
-  uint32_t capacity_ = 0;  // A power of two, or nothing yet.
+  uint32_t capacity_ = 1;  // A power of two.
   uint32_t head_ = 0;      // Where the first one is.
   uint32_t size_ = 0;
-  std::unique_ptr<std::byte[]> ring_;
+  std::byte* ring_ = one_.data();  // one_ or more_
+  alignas(
+      EventTime) std::array<std::byte, sizeof(EventTime) + sizeof(Rest)> one_{};
+  std::unique_ptr<std::byte[]> more_;
 };
 
 }  // namespace klaxon
