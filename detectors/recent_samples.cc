@@ -6,13 +6,13 @@
 namespace klaxon {
 
 EventSample RecentSamples::Minute::Decoded() const {
-  WireReader r(bytes);
+  WireReader r(bytes.view());
   EventSample sample;
   GetSample(&r, &sample);
   return sample;
 }
 
-void RecentSamples::Add(const EventSample& sample, std::string_view bytes,
+void RecentSamples::Add(const EventSample& sample, const CountedText& bytes,
                         size_t keep) {
   const EventTime minute = MinuteOf(sample.time);
   Minute* at = nullptr;
@@ -25,7 +25,6 @@ void RecentSamples::Add(const EventSample& sample, std::string_view bytes,
     at = &held;
   }
   if (at == nullptr && minutes_.size() >= keep) {
-    // Its text's room is used again.
     std::rotate(minutes_.begin(), minutes_.begin() + 1, minutes_.end());
     at = &minutes_.back();
   }
@@ -37,14 +36,14 @@ void RecentSamples::Add(const EventSample& sample, std::string_view bytes,
 
 void RecentSamples::Save(WireWriter* out) const {
   out->Uint(minutes_.size());
-  for (const Minute& minute : minutes_) out->Text(minute.bytes);
+  for (const Minute& minute : minutes_) out->Text(minute.bytes.view());
 }
 
 void RecentSamples::Load(WireReader* in) {
   minutes_.clear();
   for (uint64_t n = in->Count(); n > 0; --n) {
     Minute& minute = minutes_.emplace_back();
-    minute.bytes = in->Text();
+    minute.bytes = CountedText(in->Text());
     const EventSample sample = minute.Decoded();
     minute.time = sample.time;
     minute.order = sample.order;

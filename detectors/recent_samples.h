@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
+#include "detectors/counted_text.h"
 #include "event/observation.h"
 #include "event/wire.h"
 
@@ -14,24 +14,25 @@ namespace klaxon {
 
 class RecentSamples {
  public:
-  // One sample, kept encoded: a flood of clients leaves one each.
+  // One sample, kept encoded: a flood of clients leaves one each. An address
+  // and its /64 share one.
   struct Minute {
     EventTime time = kNoTime;  // Of the sample.
     uint64_t order = 0;
-    std::string bytes;
+    CountedText bytes;
     EventSample Decoded() const;
   };
 
   // `bytes` is `sample` encoded (PutSample): it goes to several clients. Past
   // `keep` minutes the one that came first goes.
-  void Add(const EventSample& sample, std::string_view bytes, size_t keep);
-  const std::vector<Minute>& minutes() const { return minutes_; }
+  void Add(const EventSample& sample, const CountedText& bytes, size_t keep);
+  const absl::InlinedVector<Minute, 1>& minutes() const { return minutes_; }
 
   void Save(WireWriter* out) const;
   void Load(WireReader* in);
 
  private:
-  std::vector<Minute> minutes_;
+  absl::InlinedVector<Minute, 1> minutes_;
 };
 
 }  // namespace klaxon

@@ -34,6 +34,7 @@ class Spray final : public Persistent {
   void AddAgents(std::string_view unit, const SmallestHashes& agents,
                  EventTime time, TableHandle* at);
   void Prefetch(TableHandle at) const { units_.Prefetch(at); }
+  void Prefetch(std::string_view unit) const { units_.Prefetch(unit); }
   uint64_t evicted() const override { return units_.evicted(); }
 
   std::string_view name() const override { return "unauthorized-burst/spray"; }

@@ -149,6 +149,11 @@ class UnauthorizedBurst final : public Detector {
   // A failure is some twenty cache misses, one behind the other, and little
   // work: they are taken ahead of time, for several failures at once.
   void FetchSoon(const Judged& judged, const Episodes& episodes);
+  // … of a key that was not looked for yet.
+  void FetchTables(std::string_view key) const {
+    clients_.Prefetch(key);
+    samples_.Prefetch(key);
+  }
   // Null: that group was not seen yet.
   const Place* FindPlace(uint64_t group_id) const;
   Place& PlaceOf(const Judged& judged);
@@ -231,6 +236,9 @@ Place& UnauthorizedBurst::PlaceOf(const Judged& judged) {
   place.client = place.whole = place.unit = TableHandle();
   place.prefix = PrefixOf(client);
   place.source = place.prefix.empty() ? 0 : HashText(client);
+  FetchTables(client);
+  if (!place.prefix.empty()) FetchTables(place.prefix);
+  spray_.Prefetch(place.prefix.empty() ? client : place.prefix);
   return place;
 }
 
@@ -241,9 +249,10 @@ void UnauthorizedBurst::RememberSample(const Judged& judged,
   sample_bytes_.clear();
   WireWriter w(&sample_bytes_);
   PutSample(sample, &w);
+  const CountedText bytes(sample_bytes_);
   const auto remember = [&](std::string_view key, Nanos window) {
     samples_.Touch(key, judged.time)
-        .Add(sample, sample_bytes_, static_cast<size_t>(window / kMinute) + 1);
+        .Add(sample, bytes, static_cast<size_t>(window / kMinute) + 1);
   };
   remember(judged.group->client, settings_.window);
   if (!place.prefix.empty()) remember(place.prefix, settings_.window);
