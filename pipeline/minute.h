@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "detectors/detector.h"
+#include "detectors/stable_list.h"
 #include "event/observation.h"
 
 namespace klaxon {
@@ -116,7 +117,7 @@ class Minute {
   // Large: never moved once made. Those past the parallel list's end are spare.
   std::deque<Sighting> sightings_;
   std::vector<Seen> seen_;
-  std::deque<RefusalGroup> groups_;
+  StableList<RefusalGroup> groups_;
   std::vector<Sent> sent_;
   std::vector<JudgedItem> items_;
   std::vector<JudgedItem> sorted_items_;

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "detectors/key_index.h"
 
 namespace klaxon {
 namespace {
@@ -57,51 +57,82 @@ void AppendKey(const Deed& value, std::string* key) {
   for (const auto& [name, text] : value.fields) w.Text(text);
 }
 
-// One minute, with parts of equal keys merged.
-struct Reorder::Bucket {
-  // By key: equal ones are merged, totals are given in its order.
-  using Index = absl::flat_hash_map<std::string, uint32_t>;
+namespace {
 
-  explicit Bucket(uint64_t* next_group_id) : content(next_group_id) {}
-
-  void Add(Sighting&& value) {
-    auto [it, added] = Find(value, content.sightings(), &sightings);
-    if (added) {
-      content.AddSighting() = std::move(value);
-    } else {
-      content.sighting(it->second).Merge(value);
-    }
-    content.Touch(ObservationKind::kSighting, it->second);
-  }
-  void Add(RefusalGroup&& value) {
-    auto [it, added] = Find(value, content.groups(), &groups);
-    if (added) {
-      content.AddGroup() = std::move(value);
-    } else {
-      content.group(it->second).Merge(value);
-    }
-    content.Touch(ObservationKind::kRefusals, it->second);
-  }
+// Keys, numbered as they come: equal ones are merged, totals are given in their
+// order.
+class Keys {
+ public:
+  // The number of the value's key; of one that is new, as many as there were.
   template <typename T>
-  static std::pair<Index::iterator, bool> Find(const T& value, uint32_t next,
-                                               Index* index) {
-    std::string key;
-    AppendKey(value, &key);
-    return index->try_emplace(std::move(key), next);
+  uint32_t Find(const T& value) {
+    const size_t begin = bytes_.size();
+    AppendKey(value, &bytes_);
+    const std::string_view key = std::string_view(bytes_).substr(begin);
+    const uint32_t hash = KeyIndex::HashOf(key);
+    uint32_t found =
+        index_.Find(hash, [&](uint32_t id) { return (*this)[id] == key; });
+    if (found != KeyIndex::kNone) {
+      bytes_.resize(begin);
+      return found;
+    }
+    found = static_cast<uint32_t>(ends_.size());
+    ends_.push_back(bytes_.size());
+    index_.Add(hash, found);
+    return found;
   }
-  static std::vector<uint32_t> InOrder(const Index& index) {
-    std::vector<std::pair<std::string_view, uint32_t>> keys(index.begin(),
-                                                            index.end());
+  std::vector<uint32_t> InOrder() const {
+    std::vector<std::pair<std::string_view, uint32_t>> keys;
+    keys.reserve(ends_.size());
+    for (uint32_t id = 0; id < ends_.size(); ++id) {
+      keys.emplace_back((*this)[id], id);
+    }
     std::sort(keys.begin(), keys.end());
     std::vector<uint32_t> order;
     order.reserve(keys.size());
-    for (const auto& [key, at] : keys) order.push_back(at);
+    for (const auto& [key, id] : keys) order.push_back(id);
     return order;
   }
 
+ private:
+  std::string_view operator[](uint32_t id) const {
+    const size_t begin = id == 0 ? 0 : ends_[id - 1];
+    return std::string_view(bytes_).substr(begin, ends_[id] - begin);
+  }
+
+  KeyIndex index_;
+  std::string bytes_;  // Of all keys.
+  std::vector<size_t> ends_;
+};
+
+}  // namespace
+
+// One minute, with parts of equal keys merged.
+struct Reorder::Bucket {
+  explicit Bucket(uint64_t* next_group_id) : content(next_group_id) {}
+
+  void Add(Sighting&& value) {
+    const uint32_t index = sightings.Find(value);
+    if (index == content.sightings()) {
+      content.AddSighting() = std::move(value);
+    } else {
+      content.sighting(index).Merge(value);
+    }
+    content.Touch(ObservationKind::kSighting, index);
+  }
+  void Add(RefusalGroup&& value) {
+    const uint32_t index = groups.Find(value);
+    if (index == content.groups()) {
+      content.AddGroup() = std::move(value);
+    } else {
+      content.group(index).Merge(value);
+    }
+    content.Touch(ObservationKind::kRefusals, index);
+  }
+
   Minute content;
-  Index sightings;
-  Index groups;
+  Keys sightings;
+  Keys groups;
 };
 
 Reorder::Reorder() = default;
@@ -167,10 +198,10 @@ void Reorder::ReleaseMinute(Bucket& bucket, EventTime until,
   const bool stays = total_time == kNoTime;
   bucket.content.HandOn(until, stays, sink);
   if (stays) return;
-  for (uint32_t index : Bucket::InOrder(bucket.groups)) {
+  for (uint32_t index : bucket.groups.InOrder()) {
     bucket.content.HandOnGroupTotal(index, total_time, sink);
   }
-  for (uint32_t index : Bucket::InOrder(bucket.sightings)) {
+  for (uint32_t index : bucket.sightings.InOrder()) {
     bucket.content.HandOnTotal(bucket.content.sighting(index), total_time,
                                sink);
   }
