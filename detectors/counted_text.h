@@ -18,6 +18,7 @@ class CountedText {
   CountedText(CountedText&& other) noexcept
       : held_(std::exchange(other.held_, nullptr)) {}
   CountedText& operator=(const CountedText& other) {
+    if (this == &other) return *this;
     if (other.held_ != nullptr) ++other.held_->holders;
     LetGo();
     held_ = other.held_;

@@ -1,17 +1,19 @@
 #include "detectors/key_index.h"
 
+#include <sys/random.h>
 #include <xxhash.h>
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 namespace klaxon {
 
 uint32_t KeyIndex::HashOf(std::string_view key) {
   static const uint64_t seed = [] {
-    std::random_device random;
-    return uint64_t{random()} << 32 | random();
+    uint64_t random = 0;
+    // Fails in no case that we know of; then it can be guessed.
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random)) random = 1;
+    return random;
   }();
   return static_cast<uint32_t>(
       XXH3_64bits_withSeed(key.data(), key.size(), seed));
