@@ -532,8 +532,8 @@ absl::Status Daemon::Snapshot(bool now) {
              journal_->bytes_since_snapshot() >=
                  options_.snapshot_journal_bytes) {
     snapshot_at_ = Clock::now();
-    status = snapshot_.Begin(seq_, state_->KeepFrom(seq_ + 1),
-                             options_.state_dir, save);
+    status =
+        snapshot_.Begin(seq_, state_->KeepFrom(seq_ + 1), journal_.get(), save);
   }
   if (status.ok()) return status;
   if (!journal_->status().ok()) return journal_->status();

@@ -381,7 +381,13 @@ absl::Status Journal::PutSnapshotPart(std::string_view name,
         fmt::format("a snapshot part of {} bytes, at most {} are possible",
                     bytes.size(), kRowBytesMax));
   }
-  waiting_.push_back({std::string(name), codec_.Encode(bytes)});
+  return PutSnapshotRow(name, codec_.Encode(bytes));
+}
+
+absl::Status Journal::PutSnapshotRow(std::string_view name, std::string row) {
+  absl::Status status = CheckWriting();
+  if (!status.ok()) return status;
+  waiting_.push_back({std::string(name), std::move(row)});
   waiting_bytes_ += name.size() + waiting_.back().row.size();
   if (waiting_bytes_ <= options_.snapshot_buffer_bytes_max) {
     return absl::OkStatus();

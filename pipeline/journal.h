@@ -88,6 +88,11 @@ class Journal {
   // come more than once. By convention "GROUP/rest": `klaxon state show` adds
   // up the sizes of a group.
   absl::Status PutSnapshotPart(std::string_view name, std::string_view bytes);
+  // The same in two steps: what compresses it may be a process forked off.
+  std::string EncodePart(std::string_view bytes) {
+    return codec_.Encode(bytes);
+  }
+  absl::Status PutSnapshotRow(std::string_view name, std::string row);
   // Makes it the snapshot; there must be a part. Records before
   // `keep_from_seq` cannot be read any more, and are deleted a few per commit,
   // as are the parts of the snapshot before.

@@ -3,12 +3,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -19,12 +18,19 @@
 namespace klaxon {
 namespace {
 
-// Carried with each commit, at most.
-constexpr size_t kCarryBytes = 2 << 20;
-// Nor is more carried than this takes: all else waits meanwhile.
-constexpr std::chrono::milliseconds kCarryTime(3);
-// name length, bytes length; both 32 bit, little-endian as the machine.
-constexpr size_t kHeadBytes = 8;
+// Carried with each commit, at most, and a part; compressed.
+constexpr size_t kCarryBytes = 512 << 10;
+// As much as whoever is not root may ask for. Less does as well, but slower.
+constexpr int kPipeBytes = 1 << 20;
+// The child has time.
+constexpr int kNice = 10;
+
+// Before each part; as the machine has its numbers.
+struct PartHead {
+  uint32_t name_bytes;
+  uint32_t row_bytes;
+  uint64_t part_bytes;
+};
 
 bool WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -32,18 +38,6 @@ bool WriteAll(int fd, std::string_view bytes) {
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote <= 0) return false;
     bytes.remove_prefix(static_cast<size_t>(wrote));
-  }
-  return true;
-}
-
-bool ReadAll(int fd, char* out, size_t bytes, uint64_t offset) {
-  while (bytes > 0) {
-    const ssize_t got = pread(fd, out, bytes, static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    out += got;
-    bytes -= static_cast<size_t>(got);
-    offset += static_cast<uint64_t>(got);
   }
   return true;
 }
@@ -61,18 +55,22 @@ void LetGoOfAllBut(int fd, pid_t parent) {
   close_range(kept + 1, ~0U, 0);
 }
 
-bool WriteParts(int fd, const SnapshotWriter::Save& save) {
+bool WriteParts(int fd, Journal* journal, const SnapshotWriter::Save& save) {
   bool ok = true;
   save([&](std::string_view name, std::string_view bytes) {
-    char head[kHeadBytes];
-    const auto name_bytes = static_cast<uint32_t>(name.size());
-    const auto part_bytes = static_cast<uint32_t>(bytes.size());
-    std::memcpy(head, &name_bytes, 4);
-    std::memcpy(head + 4, &part_bytes, 4);
-    ok = ok && WriteAll(fd, std::string_view(head, kHeadBytes)) &&
-         WriteAll(fd, name) && WriteAll(fd, bytes);
+    if (!ok) return;
+    const std::string row = journal->EncodePart(bytes);
+    const PartHead head{static_cast<uint32_t>(name.size()),
+                        static_cast<uint32_t>(row.size()), bytes.size()};
+    ok = WriteAll(fd, {reinterpret_cast<const char*>(&head), sizeof(head)}) &&
+         WriteAll(fd, name) && WriteAll(fd, row);
   });
   return ok;
+}
+
+absl::Status Unavailable(std::string_view what, int error) {
+  return absl::UnavailableError(
+      fmt::format("no snapshot: {}: {}", what, strerror(error)));
 }
 
 }  // namespace
@@ -87,103 +85,115 @@ void SnapshotWriter::GiveUp() {
   }
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
-  phase_ = Phase::kNone;
+  end_ = false;
+  read_ = std::string();
 }
 
-void SnapshotWriter::Taken(uint64_t bytes) {
+void SnapshotWriter::Taken() {
   ++taken_;
-  taken_bytes_ = bytes;
+  taken_bytes_ = bytes_;
   took_ = std::chrono::steady_clock::now() - begun_;
 }
 
 absl::Status SnapshotWriter::Begin(uint64_t seq, uint64_t keep_from,
-                                   const std::string& dir, const Save& save) {
+                                   Journal* journal, const Save& save) {
   begun_ = std::chrono::steady_clock::now();
-  std::string path = dir + "/snapshot.XXXXXX";
-  fd_ = mkostemp(path.data(), O_CLOEXEC);
-  if (fd_ < 0) {
-    return absl::UnavailableError(fmt::format(
-        "no snapshot: cannot write in {}: {}", dir, strerror(errno)));
-  }
-  unlink(path.c_str());
-  seq_ = seq;
   keep_from_ = keep_from;
+  bytes_ = 0;
+  if (absl::Status s = journal->BeginSnapshot(seq); !s.ok()) return s;
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    journal->AbortSnapshot();
+    return Unavailable("cannot make a pipe", errno);
+  }
+  fcntl(ends[1], F_SETPIPE_SZ, kPipeBytes);
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  fd_ = ends[0];
   HitFailpoint("snapshot.begin");
   const pid_t self = getpid();
   child_ = fork();
-  if (child_ < 0) {
-    GiveUp();
-    return absl::UnavailableError(
-        fmt::format("no snapshot: cannot fork: {}", strerror(errno)));
-  }
   if (child_ == 0) {
-    LetGoOfAllBut(fd_, self);
-    _exit(WriteParts(fd_, save) ? 0 : 1);
+    LetGoOfAllBut(ends[1], self);
+    setpriority(PRIO_PROCESS, 0, kNice);
+    _exit(WriteParts(ends[1], journal, save) ? 0 : 1);
   }
-  phase_ = Phase::kChild;
-  return absl::OkStatus();
+  const int error = errno;
+  close(ends[1]);
+  if (child_ > 0) return absl::OkStatus();
+  GiveUp();
+  journal->AbortSnapshot();
+  return Unavailable("cannot fork", error);
 }
 
 absl::Status SnapshotWriter::Step(Journal* journal) {
-  if (phase_ == Phase::kChild) {
-    int status = 0;
-    const pid_t done = waitpid(child_, &status, WNOHANG);
-    if (done == 0 || (done < 0 && errno == EINTR)) return absl::OkStatus();
-    child_ = -1;
-    struct stat file;
-    if (done < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ||
-        fstat(fd_, &file) != 0) {
-      GiveUp();
-      return absl::UnavailableError(
-          "no snapshot: the process that writes it failed; is the disk full?");
-    }
-    size_ = static_cast<uint64_t>(file.st_size);
-    at_ = 0;
-    phase_ = Phase::kCarry;
-    absl::Status begun = journal->BeginSnapshot(seq_);
-    if (!begun.ok()) GiveUp();
-    return begun;
+  if (!busy()) return absl::OkStatus();
+  absl::Status carried = Carry(journal);
+  if (!carried.ok()) {
+    GiveUp();
+    journal->AbortSnapshot();
   }
-  if (phase_ != Phase::kCarry) return absl::OkStatus();
-  absl::Status carried = Carry(journal, kCarryBytes);
-  if (!carried.ok()) GiveUp();
   return carried;
 }
 
-absl::Status SnapshotWriter::Carry(Journal* journal, size_t bytes_max) {
-  std::string name;
-  std::string bytes;
-  const auto begin = std::chrono::steady_clock::now();
-  for (const uint64_t end = at_ + bytes_max; at_ < size_ && at_ < end;) {
-    if (std::chrono::steady_clock::now() - begin >= kCarryTime) break;
-    char head[kHeadBytes];
-    uint32_t name_bytes = 0;
-    uint32_t part_bytes = 0;
-    if (!ReadAll(fd_, head, kHeadBytes, at_)) {
-      return absl::UnavailableError("no snapshot: it cannot be read back");
-    }
-    std::memcpy(&name_bytes, head, 4);
-    std::memcpy(&part_bytes, head + 4, 4);
-    name.resize(name_bytes);
-    bytes.resize(part_bytes);
-    if (!ReadAll(fd_, name.data(), name_bytes, at_ + kHeadBytes) ||
-        !ReadAll(fd_, bytes.data(), part_bytes,
-                 at_ + kHeadBytes + name_bytes)) {
-      return absl::UnavailableError("no snapshot: it cannot be read back");
-    }
-    if (absl::Status s = journal->PutSnapshotPart(name, bytes); !s.ok()) {
-      return s;
-    }
-    at_ += kHeadBytes + name_bytes + part_bytes;
-  }
+absl::Status SnapshotWriter::Carry(Journal* journal) {
+  absl::Status status = Read();
+  if (status.ok()) status = PutParts(journal);
+  if (!status.ok()) return status;
   HitFailpoint("snapshot.carry");
-  if (at_ < size_) return absl::OkStatus();
+  return end_ ? Complete(journal) : absl::OkStatus();
+}
+
+absl::Status SnapshotWriter::Read() {
+  const size_t begin = read_.size();
+  size_t size = begin;
+  read_.resize(begin + kCarryBytes);
+  while (!end_ && size < read_.size()) {
+    const ssize_t got = read(fd_, read_.data() + size, read_.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) break;
+    if (got < 0) return Unavailable("it cannot be read", errno);
+    end_ = got == 0;
+    size += static_cast<size_t>(got);
+  }
+  read_.resize(size);
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotWriter::PutParts(Journal* journal) {
+  std::string_view left = read_;
+  PartHead head;
+  while (left.size() >= sizeof(head)) {
+    std::memcpy(&head, left.data(), sizeof(head));
+    const size_t size = sizeof(head) + head.name_bytes + head.row_bytes;
+    if (left.size() < size) break;
+    const std::string_view part = left.substr(sizeof(head));
+    absl::Status put = journal->PutSnapshotRow(
+        part.substr(0, head.name_bytes),
+        std::string(part.substr(head.name_bytes, head.row_bytes)));
+    if (!put.ok()) return put;
+    bytes_ += head.name_bytes + head.part_bytes;
+    left.remove_prefix(size);
+  }
+  read_.erase(0, read_.size() - left.size());
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotWriter::Complete(Journal* journal) {
+  int status = 0;
+  const pid_t done = waitpid(child_, &status, WNOHANG);
+  // It still gives its memory back.
+  if (done == 0 || (done < 0 && errno == EINTR)) return absl::OkStatus();
+  child_ = -1;
+  if (done < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 ||
+      !read_.empty()) {
+    return absl::UnavailableError(
+        "no snapshot: the process that writes it failed");
+  }
   absl::Status committed = journal->CommitSnapshot(keep_from_);
   HitFailpoint("snapshot.commit.after");
-  if (committed.ok()) {
-    Taken(size_);
-    GiveUp();  // It is done: closes the file.
-  }
+  if (!committed.ok()) return committed;
+  Taken();
+  GiveUp();  // It is done: closes the pipe.
   return committed;
 }
 
@@ -194,13 +204,13 @@ absl::Status SnapshotWriter::TakeNow(uint64_t seq, uint64_t keep_from,
   journal->AbortSnapshot();
   if (absl::Status s = journal->BeginSnapshot(seq); !s.ok()) return s;
   absl::Status put;
-  uint64_t bytes_put = 0;
+  bytes_ = 0;
   save([&](std::string_view name, std::string_view bytes) {
-    bytes_put += kHeadBytes + name.size() + bytes.size();
+    bytes_ += name.size() + bytes.size();
     if (put.ok()) put = journal->PutSnapshotPart(name, bytes);
   });
   if (put.ok()) put = journal->CommitSnapshot(keep_from);
-  if (put.ok()) Taken(bytes_put);
+  if (put.ok()) Taken();
   return put;
 }
 

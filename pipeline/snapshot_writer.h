@@ -1,10 +1,12 @@
 // Takes a snapshot of the state machine without stopping it.
 //
 // A child process, forked between two records, has the state as it was then and
-// writes it down in its own time, while the parent goes on; the operating
-// system copies what the parent changes meanwhile. The parent then carries the
-// parts into the journal, a few with each commit. (design.md would have the
-// judge serialise its tables slice by slice; docs/REALITY.md says why not.)
+// hands it over in parts, compressed, through a pipe; the operating system
+// copies what the parent changes meanwhile. The parent carries what is in the
+// pipe into the journal, a little with each commit: the child waits for it, and
+// all that the disk ever gets of a snapshot at once is what one commit carries.
+// (design.md would have the judge serialise its tables slice by slice;
+// docs/REALITY.md says why not.)
 //
 // One thread, which must be the journal's.
 #pragma once
@@ -32,15 +34,17 @@ class SnapshotWriter {
   SnapshotWriter(const SnapshotWriter&) = delete;
   SnapshotWriter& operator=(const SnapshotWriter&) = delete;
 
-  bool busy() const { return phase_ != Phase::kNone; }
+  bool busy() const { return fd_ >= 0; }
   uint64_t taken() const { return taken_; }
   // Of the newest that was taken: its size, and how long it took.
   uint64_t taken_bytes() const { return taken_bytes_; }
   std::chrono::steady_clock::duration took() const { return took_; }
-  // The state as of record `seq`. `save` runs in the child. REQUIRES: !busy().
-  absl::Status Begin(uint64_t seq, uint64_t keep_from, const std::string& dir,
+  // The state as of record `seq`, the journal's last. `save` runs in the child.
+  // REQUIRES: !busy(). Not OK: as Step.
+  absl::Status Begin(uint64_t seq, uint64_t keep_from, Journal* journal,
                      const Save& save);
-  // Goes on with it; to be called now and then. Not OK: it was given up, which
+  // Goes on with it; to be called with each commit: what it puts into the
+  // journal goes with the next one. Not OK: it was given up, which
   // is no harm, unless journal->status() says so too.
   absl::Status Step(Journal* journal);
   // Whatever is under way is finished, or a whole new one taken, at once.
@@ -48,19 +52,21 @@ class SnapshotWriter {
                        const Save& save);
 
  private:
-  enum class Phase { kNone, kChild, kCarry };
-
-  absl::Status Carry(Journal* journal, size_t bytes_max);
+  absl::Status Carry(Journal* journal);
+  absl::Status Read();
+  // Of `read_` the parts that are whole go to the journal.
+  absl::Status PutParts(Journal* journal);
+  // The pipe is at its end: has the child ended well?
+  absl::Status Complete(Journal* journal);
   void GiveUp();
-  void Taken(uint64_t bytes);
+  void Taken();
 
-  Phase phase_ = Phase::kNone;
   pid_t child_ = -1;
-  int fd_ = -1;  // Of an unlinked file.
-  uint64_t seq_ = 0;
+  int fd_ = -1;       // The pipe; -1: nothing is under way.
+  bool end_ = false;  // Of the pipe.
+  std::string read_;  // Of it, and not put yet.
   uint64_t keep_from_ = 0;
-  uint64_t size_ = 0;
-  uint64_t at_ = 0;  // Carried so far.
+  uint64_t bytes_ = 0;  // Put so far, before they were compressed.
   uint64_t taken_ = 0;
   uint64_t taken_bytes_ = 0;
   std::chrono::steady_clock::time_point begun_;

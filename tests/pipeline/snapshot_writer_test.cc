@@ -2,6 +2,7 @@
 #include "pipeline/snapshot_writer.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,12 +16,17 @@
 #include <filesystem>
 #include <memory>
 #include <new>
+#include <random>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "pipeline/journal.h"
 #include "pipeline/state_dir.h"
+#include "tests/random_seed.h"
 #include "tests/testing/temporary_directory.h"
 
 namespace klaxon {
@@ -78,7 +84,7 @@ TEST_F(SnapshotWriterTest, TheChildHoldsNoLock) {
   auto journal = Open();
   ASSERT_NE(journal, nullptr);
   SnapshotWriter writer;
-  ASSERT_TRUE(writer.Begin(0, 1, dir_, Endless()).ok());
+  ASSERT_TRUE(writer.Begin(0, 1, journal.get(), Endless()).ok());
   ASSERT_NE(child_.Wait(), 0);
   journal.reset();
   EXPECT_NE(Open(), nullptr);
@@ -88,8 +94,9 @@ TEST_F(SnapshotWriterTest, TheChildKeepsNoPipeOpen) {
   int ends[2];
   ASSERT_EQ(pipe2(ends, O_NONBLOCK), 0);
   SnapshotWriter writer;
-  ASSERT_NE(Open(), nullptr);  // Makes the directory.
-  ASSERT_TRUE(writer.Begin(0, 1, dir_, Endless()).ok());
+  auto journal = Open();
+  ASSERT_NE(journal, nullptr);
+  ASSERT_TRUE(writer.Begin(0, 1, journal.get(), Endless()).ok());
   ASSERT_NE(child_.Wait(), 0);
   close(ends[1]);
   char byte = 0;
@@ -114,11 +121,12 @@ pid_t WaitFor(pid_t process, int* status) {
 TEST_F(SnapshotWriterTest, TheChildDiesWithItsParent) {
   // Orphans become ours, so that we see how they end.
   ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-  ASSERT_NE(Open(), nullptr);
+  auto journal = Open();
+  ASSERT_NE(journal, nullptr);
   const pid_t parent = fork();
   if (parent == 0) {
     SnapshotWriter writer;
-    if (!writer.Begin(0, 1, dir_, Endless()).ok()) _exit(1);
+    if (!writer.Begin(0, 1, journal.get(), Endless()).ok()) _exit(1);
     child_.Wait();
     kill(getpid(), SIGKILL);
   }
@@ -129,6 +137,79 @@ TEST_F(SnapshotWriterTest, TheChildDiesWithItsParent) {
   ASSERT_EQ(WaitFor(child, &status), child);
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
   prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+// Steps, each with its commit, until there is nothing under way. How many.
+int Finish(SnapshotWriter* writer, Journal* journal) {
+  int steps = 0;
+  for (; writer->busy(); ++steps) {
+    EXPECT_TRUE(writer->Step(journal).ok());
+    EXPECT_TRUE(journal->Append({}).ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return steps;
+}
+
+TEST_F(SnapshotWriterTest, CarriesALittleWithEachStep) {
+  auto journal = Open();
+  ASSERT_NE(journal, nullptr);
+  ASSERT_TRUE(journal->Append({{"a record"}}).ok());
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(fmt::format("KLAXON_TEST_SEED={}", seed));
+  std::mt19937_64 random(seed);
+  std::vector<std::pair<std::string, std::string>> parts;
+  for (int i = 0; i < 60; ++i) {
+    std::string bytes(random() % 300'000, 'x');
+    for (char& byte : bytes) byte = static_cast<char>(random());
+    parts.emplace_back("part" + std::to_string(i % 7), std::move(bytes));
+  }
+  const auto save = [&](const SnapshotWriter::PutPart& put) {
+    for (const auto& [name, bytes] : parts) put(name, bytes);
+  };
+  SnapshotWriter writer;
+  ASSERT_TRUE(writer.Begin(1, 2, journal.get(), save).ok());
+  EXPECT_GT(Finish(&writer, journal.get()), 10);  // 9 MB.
+  EXPECT_EQ(writer.taken(), 1u);
+  EXPECT_GT(writer.taken_bytes(), 1'000'000u);
+  std::vector<std::pair<std::string, std::string>> read;
+  const auto add = [&](std::string_view name, std::string_view bytes) {
+    read.emplace_back(name, bytes);
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(journal->ReadSnapshot(add).ok());
+  EXPECT_EQ(read, parts);
+}
+
+TEST_F(SnapshotWriterTest, OfAChildThatFailsNothingIsKept) {
+  auto journal = Open();
+  ASSERT_NE(journal, nullptr);
+  for (const bool killed : {true, false}) {
+    const auto save = [&](const SnapshotWriter::PutPart& put) {
+      put("a", "part");
+      if (killed) raise(SIGKILL);
+      _exit(1);
+    };
+    SnapshotWriter writer;
+    ASSERT_TRUE(writer.Begin(0, 1, journal.get(), save).ok());
+    absl::Status status;
+    while (status.ok()) status = writer.Step(journal.get());
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+    EXPECT_FALSE(writer.busy());
+    EXPECT_FALSE(journal->has_snapshot());
+    EXPECT_TRUE(journal->status().ok());
+  }
+  // The next one is whole.
+  SnapshotWriter writer;
+  const auto save = [](const SnapshotWriter::PutPart& put) { put("b", "c"); };
+  ASSERT_TRUE(writer.Begin(0, 1, journal.get(), save).ok());
+  Finish(&writer, journal.get());
+  std::string read;
+  const auto add = [&](std::string_view name, std::string_view bytes) {
+    read.append(name).append(bytes);
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(journal->ReadSnapshot(add).ok());
+  EXPECT_EQ(read, "bc");
 }
 
 bool HasOpen(pid_t process, const std::string& path) {
