@@ -44,7 +44,7 @@ class StableList {
     size_t count;
   };
 
-  void swap(StableList& other) {
+  void swap(StableList& other) noexcept {
     std::swap(elements_, other.elements_);
     std::swap(blocks_, other.blocks_);
     std::swap(used_, other.used_);
