@@ -338,8 +338,12 @@ std::vector<PendingRecord> Daemon::Collect() {
   }
   // A snapshot under way wants to be looked after.
   queue_.WaitForMore(1, snapshot_.busy() ? Clock::now() + kSnapshotTick : tick);
-  queue_.WaitForMore(kCommitBytes, committed_ + absl::ToChronoMilliseconds(
-                                                    options_.commit_interval));
+  // Once all was read there is nothing that could go with it.
+  if (!options_.until_end || !AllSourcesEnded()) {
+    queue_.WaitForMore(
+        kCommitBytes,
+        committed_ + absl::ToChronoMilliseconds(options_.commit_interval));
+  }
   return queue_.Take();
 }
 

@@ -9,6 +9,7 @@ bool PendingQueue::Push(PendingRecord record) {
   changed_.wait(lock, [&] { return closed_ || bytes_ < bytes_max_; });
   if (closed_) return false;
   bytes_ += record.encoded.size() + sizeof(PendingRecord);
+  if (record.source_ended) woken_ = true;
   records_.push_back(std::move(record));
   lock.unlock();
   changed_.notify_all();

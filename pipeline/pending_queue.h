@@ -37,7 +37,7 @@ class PendingQueue {
  public:
   explicit PendingQueue(size_t bytes_max) : bytes_max_(bytes_max) {}
 
-  // False: closed; the record was dropped.
+  // False: closed; the record was dropped. The last of a source wakes.
   bool Push(PendingRecord record);
   // All that waits, at once.
   std::vector<PendingRecord> Take();
