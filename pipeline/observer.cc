@@ -183,23 +183,34 @@ struct alignas(64) Observer::Identity {
   IdentityKey named;
   IdentityKey unnamed;
   bool claims = false;  // Other addresses: caller->client.claimed.
+  // Of other flags: most callers do two kinds of things in turns.
+  Run other;
 
-  // Adds the run to the sighting.
+  // Adds the runs to the sighting.
   void Flush() {
-    if (run.last == kNoTime) return;
-    sighting->seen.Add(run.first);
-    sighting->seen.Add(run.last);
-    for (uint32_t left = run.flags; left != 0; left &= left - 1) {
+    Flush(&run);
+    Flush(&other);
+  }
+  void Flush(Run* of) {
+    if (of->last == kNoTime) return;
+    sighting->seen.Add(of->first);
+    sighting->seen.Add(of->last);
+    for (uint32_t left = of->flags; left != 0; left &= left - 1) {
       Span& span = sighting->flags[static_cast<size_t>(__builtin_ctz(left))];
-      span.Add(run.first);
-      span.Add(run.last);
+      span.Add(of->first);
+      span.Add(of->last);
     }
-    sighting->requests += run.requests;
-    if (run.first < agent_first) {
-      agent_first = run.first;
-      sighting->AddAgent(run.first, agent);
+    sighting->requests += of->requests;
+    if (of->first < agent_first) {
+      agent_first = of->first;
+      sighting->AddAgent(of->first, agent);
     }
-    run = Run();
+    *of = Run();
+  }
+  // Now of these flags.
+  void Turn(uint32_t flags) {
+    if (other.flags != flags) Flush(&other);
+    std::swap(run, other);
   }
 };
 
@@ -429,7 +440,7 @@ void Observer::See(const RequestView& request, Identity* identity,
     identity->sample_time = identity->sighting->sample.time;
     identity->agent_first = kMaxTime;
   } else if (flags != run.flags) {
-    identity->Flush();
+    identity->Turn(flags);
   }
   run.flags = flags;
   run.first = std::min(run.first, time);
