@@ -139,7 +139,7 @@ class BadClients(unittest.TestCase):
         cert, key = cls.ours.issue("server", "serverAuth")
         cls.ours.issue("kube-apiserver")
         cls.ours.issue("stranger")
-        cls.ours.issue("ended", days=-1)
+        cls.ours.issue("ended", ended=True)
         cls.foreign.issue("kube-apiserver")
         token = os.path.join(cls.folder, "token")
         with open(token, "w", encoding="ascii") as out:
