@@ -298,7 +298,8 @@ void ArchiveSourceImpl::BeginInput() {
 // After its first batch an input is known: are these the lines of a long file?
 void ArchiveSourceImpl::LookForParts(const Batch& batch) {
   if (options_.part_bytes_min == 0 || batch.last_of_input || file_ == nullptr ||
-      !tars_.empty() || !content_->plain() || !framer_.at_line()) {
+      !tars_.empty() || !content_->plain() || !framer_.at_line() ||
+      !BeginsAnEvent(batch.bytes.view())) {
     return;
   }
   struct stat status;

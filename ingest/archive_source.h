@@ -27,9 +27,10 @@ struct ArchiveOptions {
   // `oversize_keep_bytes` are handed on (BatchFraming::kOversize).
   size_t line_bytes_max = 16 << 20;
   size_t oversize_keep_bytes = 64 << 10;
-  // What is behind the first batch of a plain file, if it is so many bytes, is
-  // handed on as one part (Batch::part), to be read by whoever gets it and
-  // split among those who have nothing else to do; 0: never.
+  // What is behind the first batch of a plain file of events, a line each, if
+  // it is so many bytes, is handed on as one part (Batch::part), to be read by
+  // whoever gets it and split among those who have nothing else to do; 0:
+  // never.
   uint64_t part_bytes_min = 0;
   // First capture group is the cluster: "clusters/([^/]+)/". Empty: none.
   std::string cluster_path_regex;

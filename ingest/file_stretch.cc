@@ -7,17 +7,19 @@
 #include <cerrno>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
-
-#include "ingest/log_chunks.h"
 
 namespace klaxon {
 namespace {
 
-// Read around a stretch's end: the lines before it, and the next ones.
-constexpr size_t kBackBytes = 256 << 10;
+// Read at a time where a stretch may end, and how far that is looked for.
 constexpr size_t kPieceBytes = 64 << 10;
+constexpr size_t kLookBytesMax = 4 << 20;
+
+// As docker writes a line, or a chunk of one (event/unwrap.cc).
+constexpr std::string_view kDockerHead = "{\"log\":\"";
 
 // What is still to be read of a stretch. One thread reads, others may cut.
 class Range {
@@ -181,36 +183,41 @@ bool Append(const OpenFile& file, uint64_t offset, size_t bytes,
   return got > 0;
 }
 
+bool EndsAnEvent(std::string_view line) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return BeginsAnEvent(line) && line.ends_with('}');
+}
+
 }  // namespace
 
+bool BeginsAnEvent(std::string_view line) {
+  return line.starts_with("{\"") && !line.starts_with(kDockerHead);
+}
+
 uint64_t StretchEnd(const OpenFile& file, uint64_t from) {
-  uint64_t begin = from > kBackBytes ? from - kBackBytes : 0;  // Of `window`.
-  std::string window;
-  while (begin + window.size() < from) {
-    if (!Append(file, begin + window.size(), from - begin - window.size(),
-                &window)) {
-      return kToEnd;
-    }
-  }
-  size_t searched = window.size();
-  for (;;) {
-    const size_t newline = window.find('\n', searched);
-    if (newline != std::string::npos) {
-      const size_t cut = newline + 1;
-      if (CutBeforeOpenChunks(window, cut) == cut) return begin + cut;
-      searched = cut;
+  std::string ahead;
+  const auto read_on = [&] {
+    return ahead.size() < kLookBytesMax &&
+           Append(file, from + ahead.size(), kPieceBytes, &ahead);
+  };
+  size_t line = std::string::npos;  // The first one that is seen whole.
+  for (size_t at = 0;;) {
+    const size_t newline = ahead.find('\n', at);
+    if (newline == std::string::npos) {
+      at = ahead.size();
+      if (!read_on()) return kToEnd;
       continue;
     }
-    searched = window.size();
-    if (window.size() >= 4 * kBackBytes) {
-      // A long line, or chunks of one: only its end is of interest.
-      window.erase(0, window.size() - kBackBytes);
-      begin += searched - window.size();
-      searched = window.size();
+    const size_t cut = newline + 1;
+    if (line != std::string::npos) {
+      if (ahead.size() < cut + kDockerHead.size() && read_on()) continue;
+      const std::string_view view(ahead);
+      if (EndsAnEvent(view.substr(line, newline - line)) &&
+          BeginsAnEvent(view.substr(cut))) {
+        return from + cut;
+      }
     }
-    if (!Append(file, begin + window.size(), kPieceBytes, &window)) {
-      return kToEnd;
-    }
+    line = at = cut;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "ingest/batch_framer.h"
 #include "ingest/file_stream.h"
@@ -13,10 +14,14 @@
 
 namespace klaxon {
 
-// Where a stretch that reaches at least to `from` may end: behind a '\n', and
-// not between the chunks of one line (log_chunks.h); kToEnd: at the end of the
-// file only, as far as it can be read. Costs a look at the lines around
-// `from`, and time in proportion to a line that is longer.
+// Whether a line begins as an event that stands there by itself: not as what a
+// container runtime wrote, of which a line may be in chunks, with others
+// between them.
+bool BeginsAnEvent(std::string_view line);
+
+// Where a stretch that reaches beyond `from` may end: between two lines that
+// are events by themselves. kToEnd: none such was found within 4 MiB; at the
+// end of the file only, as far as it can be read.
 inline constexpr uint64_t kToEnd = ~uint64_t{0};
 uint64_t StretchEnd(const OpenFile& file, uint64_t from);
 

@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "ingest/file_stream.h"
+#include "ingest/file_stretch.h"
 #include "tests/ingest/ingest_fixture.h"
 #include "tests/random_seed.h"
 
@@ -421,7 +423,7 @@ TEST_F(ArchiveSourceTest, PartsHoldWhatTheWholeHolds) {
 TEST_F(ArchiveSourceTest, HalfOfWhatIsLeftIsTaken) {
   constexpr uint64_t kMiB = 1 << 20;
   std::string text;
-  while (text.size() < 8 * kMiB) text += std::string(99, 'x') + "\n";
+  while (text.size() < 8 * kMiB) text += "{\"" + std::string(95, 'x') + "\"}\n";
   ArchiveOptions options;
   options.paths = {Write("a.log", text)};
   options.part_bytes_min = kMiB;
@@ -501,35 +503,77 @@ TEST_F(ArchiveSourceTest, PartsAreSplitWhileTheyAreRead) {
   EXPECT_EQ(all, text);
 }
 
-TEST_F(ArchiveSourceTest, NoPartEndsBetweenTheChunksOfALine) {
-  std::string text;
-  for (int i = 0; i < 200; ++i) {
-    text += "2026-01-02T03:04:05.000000006Z stdout P {\"a\"\n";
-    text += "2026-01-02T03:04:05.000000006Z stdout F :1}\n";
+// Of a line that a container runtime cut into chunks, the next one may stand
+// behind any number of others.
+TEST_F(ArchiveSourceTest, WhatMayBeInChunksIsNoPart) {
+  const std::string cri = "2026-01-02T03:04:05.000000006Z stdout F {\"a\":1}\n";
+  const std::string docker = "{\"log\":\"x\\n\",\"stream\":\"stdout\"}\n";
+  for (const std::string& line : {cri, docker, std::string("text\n")}) {
+    std::string text;
+    while (text.size() < 100'000) text += line;
+    ArchiveOptions options;
+    options.paths = {Write("a.log", text)};
+    options.batch_bytes = 1000;
+    options.part_bytes_min = 1;
+    const ReadResult result = ReadSource(*MakeArchiveSource(options));
+    EXPECT_EQ(result.parts, 0u) << line;
+    EXPECT_EQ(result.inputs[0].bytes, text);
   }
-  ArchiveOptions options;
-  options.paths = {Write("a.log", text)};
-  options.part_bytes_min = 1;
-  size_t parts = 0;
-  for (options.batch_bytes = 100; options.batch_bytes < 300;
-       ++options.batch_bytes) {
-    auto source = MakeArchiveSource(options);
-    ASSERT_TRUE(source->Open({}).ok());
-    Batch batch;
-    while (source->Read(absl::InfiniteDuration(), batch).ok()) {
-      if (batch.part == nullptr) continue;
-      while (auto half = batch.part->Split(/*bytes_min=*/2)) {
-        ++parts;
-        std::string bytes;
-        Batch piece;
-        while (half->Read(piece).ok()) bytes += piece.bytes.view();
-        ASSERT_TRUE(
-            bytes.starts_with("2026-01-02T03:04:05.000000006Z stdout P"));
-        ASSERT_TRUE(bytes.ends_with("F :1}\n")) << bytes;
+}
+
+TEST_F(ArchiveSourceTest, PartsEndBetweenTwoEvents) {
+  std::mt19937_64 random(RandomSeed());
+  size_t cuts = 0;
+  for (int round = 0; round < 200; ++round) {
+    std::string text = "{\"n\":1}\n";
+    const auto lines = random() % 3 == 0 ? 3 : 300;
+    for (int i = 0; i < lines; ++i) {
+      switch (random() % 8) {
+        case 0:
+          text += "2026-01-02T03:04:05.000000006Z stdout P {\"a\"\n";
+          break;
+        case 1:
+          text += "{\"log\":\"x\",\"stream\":\"stdout\"}\n";
+          break;
+        case 2:
+          text += "{\"half\n";
+          break;
+        case 3:
+          text +=
+              "{\"n\":\"" + std::string(random() % 200'000, 'x') + "\"}\r\n";
+          break;
+        default:
+          text += "{\"n\":" + std::to_string(random()) + "}\n";
       }
     }
+    const std::string path = Write("a.log", text);
+    const int fd = SystemFiles().Open(path);
+    const OpenFile file(fd, /*owned=*/true, &SystemFiles());
+    for (int probe = 0; probe < 20; ++probe) {
+      const uint64_t from = random() % text.size();
+      const uint64_t cut = StretchEnd(file, from);
+      if (cut == kToEnd) continue;
+      ++cuts;
+      ASSERT_GT(cut, from);
+      ASSERT_LT(cut, text.size());
+      const std::string_view before = std::string_view(text).substr(0, cut);
+      const std::string_view line =
+          before.substr(before.rfind('\n', cut - 2) + 1);
+      EXPECT_TRUE(line.starts_with("{\"n\"")) << line;
+      EXPECT_TRUE(line.ends_with("}\n") || line.ends_with("}\r\n")) << line;
+      EXPECT_TRUE(BeginsAnEvent(std::string_view(text).substr(cut)));
+    }
   }
-  EXPECT_GT(parts, 1000u);
+  EXPECT_GT(cuts, 1000u);
+}
+
+// Where there is no such place, it is not looked for through the whole file.
+TEST_F(ArchiveSourceTest, TheSearchForAnEndIsBounded) {
+  FaultyFiles files;
+  const std::string path = Write("a.log", std::string(20 << 20, 'x'));
+  const OpenFile file(files.Open(path), /*owned=*/true, &files);
+  EXPECT_EQ(StretchEnd(file, 1000), kToEnd);
+  EXPECT_LE(files.most_behind, uint64_t{5} << 20);
 }
 
 TEST_F(ArchiveSourceTest, UnreadablePartIsAProblemWithItsPlace) {

@@ -166,6 +166,7 @@ class FaultyFiles : public FileAccess {
   int opens = 0;
   int open_now = 0;
   int open_most = 0;
+  uint64_t most_behind = 0;  // End of what was asked for at an offset.
 
   int Open(const std::string& path) override {
     ++opens;
@@ -201,6 +202,7 @@ class FaultyFiles : public FileAccess {
     return got;
   }
   ssize_t ReadAt(int fd, char* out, size_t bytes, uint64_t offset) override {
+    most_behind = std::max(most_behind, offset + bytes);
     const auto it = open_.find(fd);
     if (it == open_.end()) {
       return SystemFiles().ReadAt(fd, out, bytes, offset);

@@ -98,12 +98,43 @@ Told Tell(const std::string& path, uint64_t part_bytes, int threads) {
   return told;
 }
 
+std::string LogPath() {
+  return (std::filesystem::temp_directory_path() /
+          ("klaxon-scan-test-" + std::to_string(getpid())))
+      .string();
+}
+
+// Of a line in chunks the rest may stand behind hundreds of others.
+TEST(Scan, WorkersDoNotShowWhereLinesAreInChunks) {
+  const std::string path = LogPath();
+  const std::string stamp = "2026-01-02T03:04:05.000000006Z ";
+  std::string log;
+  for (int i = 0; i < 200; ++i) {
+    const std::string line =
+        AuditLine().Failed().From("203.0.113.7").At(i * kSecond).Json();
+    log += stamp + "stdout P " + line.substr(0, 200) + "\n";
+    for (int other = i % 50 == 0 ? 300 : 20; other > 0; --other) {
+      log += stamp + "stderr F I0102 03:04:05.000000       1 x.go:1] y\n";
+    }
+    log += stamp + "stdout F " + line.substr(200) + "\n";
+  }
+  std::ofstream(path, std::ios::binary) << log;
+  const Told whole = Tell(path, 0, 1);
+  EXPECT_FALSE(whole.alerts.empty());
+  EXPECT_GE(whole.events, 190u);
+  for (int threads = 1; threads <= 4; ++threads) {
+    for (uint64_t part_bytes : {1, 1000, 20'000}) {
+      EXPECT_EQ(Tell(path, part_bytes, threads), whole) << threads;
+    }
+  }
+  std::remove(path.c_str());
+}
+
 TEST(Scan, PartsAndWorkersDoNotShow) {
   std::mt19937_64 random(RandomSeed());
-  const std::string path = (std::filesystem::temp_directory_path() /
-                            ("klaxon-scan-test-" + std::to_string(getpid())))
-                               .string();
-  const std::string log = SomeLog(random);
+  const std::string path = LogPath();
+  const std::string log =
+      AuditLine().User("dana").Json() + "\n" + SomeLog(random);
   std::ofstream(path, std::ios::binary) << log;
   const Told whole = Tell(path, 0, 1);
   EXPECT_FALSE(whole.alerts.empty());
