@@ -1,4 +1,6 @@
 // Keys of what a daemon alone has: sources, webhook sinks, state, endpoint.
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -193,19 +195,30 @@ void ReadSource(const ConfigNode& item, const ConfigTarget& base) {
                                    SuggestName(entry.key, names)));
 }
 
+// Whether a path is one that the other, a glob, will meet once it is there.
+bool WillMeet(const std::string& path, const std::string& glob) {
+  return fnmatch(glob.c_str(), path.c_str(), FNM_PATHNAME) == 0;
+}
+
 // A log that two sources follow would be judged twice.
 void CheckFilesApart(const ConfigNode& node, const ConfigTarget& target) {
-  std::map<std::string, size_t> owners;
+  std::map<std::string, size_t> owners;  // Of paths as written, and of logs.
   const std::vector<SourceConfig>& sources = target.config->sources;
   for (size_t i = 0; i < sources.size(); ++i) {
-    std::set<std::string> logs;
+    std::set<std::string> logs(sources[i].paths.begin(),
+                               sources[i].paths.end());
     for (const std::string& path : sources[i].paths) {
-      logs.insert(path);
       for (std::string& log : FollowedLogs(path)) logs.insert(std::move(log));
     }
     for (const std::string& log : logs) {
-      const auto [owner, added] = owners.emplace(log, i);
-      if (added) continue;
+      const auto taken =
+          std::find_if(owners.begin(), owners.end(), [&](const auto& other) {
+            return other.second != i &&
+                   (other.first == log || WillMeet(log, other.first) ||
+                    WillMeet(other.first, log));
+          });
+      owners.emplace(log, i);
+      if (taken == owners.end()) continue;
       // An item that could not be read is no source.
       target.problems->Error(
           node.items[std::min(i, node.items.size() - 1)].place,

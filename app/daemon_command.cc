@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 #include <thread>
 #include <utility>
 
@@ -168,24 +167,8 @@ absl::StatusOr<DaemonSink> DaemonRun::DescribeSink(const SinkConfig& sink) {
   return made;
 }
 
-// Each would read it to the end and count what is in it. What patterns have in
-// common is not known before there are files.
-absl::Status CheckLogsOnce(const std::vector<SourceConfig>& sources) {
-  std::set<std::string> seen;
-  for (const SourceConfig& source : sources) {
-    const std::set<std::string> own(source.paths.begin(), source.paths.end());
-    for (const std::string& path : own) {
-      if (seen.insert(path).second) continue;
-      return absl::InvalidArgumentError(
-          fmt::format("two sources read {}; keep one of them", path));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<Plan> DaemonRun::MakePlan(const Config& config) {
   Plan plan;
-  if (absl::Status s = CheckLogsOnce(config.sources); !s.ok()) return s;
   for (const SourceConfig& source : config.sources) {
     absl::StatusOr<DaemonSource> made =
         DescribeSource(source, config, line_, console_, &webhooks_);

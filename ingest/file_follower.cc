@@ -327,7 +327,7 @@ std::vector<std::string> FollowedLogs(const std::string& path) {
   }
   for (std::string& log : found) {
     const auto real = std::filesystem::weakly_canonical(log, error);
-    if (!real.empty()) log = real.string();
+    if (!real.empty()) log = LivePath(real.string());
   }
   return found;
 }

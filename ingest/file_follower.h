@@ -61,8 +61,9 @@ struct FollowOptions {
 // Interrupt it gives Cancelled, for good.
 std::unique_ptr<LiveSource> MakeFileFollower(FollowOptions options);
 
-// The logs that `path` (as in FollowOptions::paths) means now, without links; a
-// path that is no glob is one, though it does not exist.
+// The logs that `path` (as in FollowOptions::paths) means now, without links,
+// each by its live file; a path that is no glob is one, though it does not
+// exist.
 std::vector<std::string> FollowedLogs(const std::string& path);
 
 // Where Kubernetes distributions write audit logs.

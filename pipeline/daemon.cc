@@ -368,6 +368,7 @@ absl::Status Daemon::CheckLaneSources(
   for (const PendingRecord& record : records) {
     const std::string* const lane = LaneOf(record.record);
     if (record.source_ended || lane == nullptr) continue;
+    if (record.source == PendingRecord::kNoSource) continue;
     const auto [it, added] = lane_sources_.emplace(*lane, record.source);
     if (it->second == record.source) continue;
     const auto other = running_.find(it->second);

@@ -20,8 +20,11 @@ namespace klaxon {
 
 struct PendingRecord {
   JournalRecord record;
-  std::string encoded;        // Of `record`.
-  size_t source = 0;          // Whose it is, and
+  std::string encoded;  // Of `record`.
+  // Of no source are acknowledgements, and what is told of lanes that no source
+  // has any more.
+  static constexpr size_t kNoSource = static_cast<size_t>(-1);
+  size_t source = kNoSource;  // Whose it is, and
   std::string lane;           // what to commit there once it is durable;
   std::string resume;         // empty: nothing.
   bool source_ended = false;  // The last of its source; not to be written.

@@ -67,6 +67,27 @@ class Reload(DaemonTest):
         daemon.wait_for_alert(detector="anonymous-access")
         self.assertEqual(daemon.stop(), 0, daemon.err)
 
+    def test_a_source_that_was_busy_when_it_went_comes_back(self):
+        self.write("a.log", burst())
+        self.write("b.log", [event(5)])
+        self.configure(logs=("a.log", "b.log"))
+        daemon = self.start()
+        daemon.wait_for_alert(detector="unauthorized-burst")
+        endpoint = daemon.endpoint()
+        self.append("b.log", [event(6)])
+        daemon.wait_until(lambda m: total(m, "klaxon_input_events_total") == 14,
+                          endpoint)
+        self.configure(logs=("a.log",))
+        daemon.reload()
+        self.append("a.log", burst(start=LATER, ip="203.0.113.77") +
+                    [event(2 * LATER)])
+        daemon.wait_for_alert(client="203.0.113.77")
+        self.append("b.log", [anonymous_read(LATER)])
+        self.configure(logs=("a.log", "b.log"))
+        daemon.reload()
+        daemon.wait_for_alert(detector="anonymous-access")
+        self.assertEqual(daemon.stop(), 0, daemon.err)
+
     def test_sinks_are_added_changed_and_taken_away(self):
         self.write("a.log", burst())
         self.configure(sinks="- stdout: {}\n- file: {path: one.ndjson}\n"
@@ -137,7 +158,7 @@ class Reload(DaemonTest):
             ({"sinks": "- webhook: {url: 'http://127.0.0.1:1', "
                        "hmac: {file: missing}}"}, "missing"),
             ({"sources": "- file: {path: [%s, c.log]}" % json.dumps(
-                self.path("a.log"))}, "two sources read"),
+                self.path("a.log"))}, "is followed by another source already"),
             ({"sources": "- " + taken}, "127.0.0.1:%d" % port))
         for number, (changes, why) in enumerate(bad, 1):
             with self.subTest(why):
