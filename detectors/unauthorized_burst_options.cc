@@ -65,6 +65,11 @@ std::string UnauthorizedBurstContradiction(const DetectorOptions& options,
     return "threshold × high_factor is above 10000, more than can be kept of "
            "one client";
   }
+  if (options.GetCount("password_names_high") <
+      options.GetCount("password_names")) {
+    *option = "password_names_high";
+    return "password_names_high is less than password_names";
+  }
   return "";
 }
 

@@ -47,7 +47,7 @@ class SnapshotWriter {
   // journal goes with the next one. Not OK: it was given up, which
   // is no harm, unless journal->status() says so too.
   absl::Status Step(Journal* journal);
-  // Whatever is under way is finished, or a whole new one taken, at once.
+  // Gives up what is under way and takes a whole new one, at once.
   absl::Status TakeNow(uint64_t seq, uint64_t keep_from, Journal* journal,
                        const Save& save);
 
