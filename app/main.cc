@@ -29,6 +29,8 @@ int main(int argc, char** argv) {
   // A reader that has gone, or a file size limit, is an error of write(2).
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  // Ignored by who started us, it would hide how the child of a snapshot ended.
+  std::signal(SIGCHLD, SIG_DFL);
   klaxon::ParsedCommandLine parsed =
       klaxon::ParseCommandLine(std::vector<std::string>(argv + 1, argv + argc));
   if (parsed.command_line) return klaxon::RunCommand(*parsed.command_line);

@@ -34,7 +34,8 @@ struct BatchResult {
 size_t WaitingBytes(const BatchResult& result) {
   size_t bytes = 0;
   for (const UnreadableBytes& unreadable : result.outcome.unreadable) {
-    bytes += sizeof(unreadable) + unreadable.bytes.size();
+    bytes += sizeof(unreadable) + unreadable.bytes.size() +
+             unreadable.message.size();
   }
   return bytes;
 }

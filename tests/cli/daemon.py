@@ -37,10 +37,12 @@ class Daemon:
     Nothing here sleeps: a wait ends with a line, an answer, or the process.
     """
 
-    def __init__(self, directory, *arguments):
+    def __init__(self, directory, *arguments, before=None):
+        """`before`: called in the process that becomes it."""
         self.process = subprocess.Popen(
             [KLAXON, *arguments, "--log-level", "info"], cwd=directory,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=before)
         self.out = []
         self.err = []
         self._lines = queue.Queue()
@@ -178,8 +180,8 @@ class DaemonTest(KlaxonTest):
                    % (files, sources, sinks, json.dumps(self.path("state")),
                       state, more))
 
-    def start(self):
+    def start(self, before=None):
         daemon = Daemon(self.dir, "run", "-c", "klaxon.yaml", "--output",
-                        "ndjson")
+                        "ndjson", before=before)
         self.addCleanup(daemon.kill)
         return daemon
