@@ -136,13 +136,23 @@ int PartitionsOf(rd_kafka_t* client, const std::string& topic) {
   return partitions;
 }
 
-void AwaitPartitions(rd_kafka_t* client, const std::string& topic,
-                     int partitions) {
+// Asks the broker, which tells nobody when something is so, until `done()`.
+// False: it never was.
+template <typename Done>
+bool Await(Done done) {
   const auto end =
       std::chrono::steady_clock::now() + std::chrono::milliseconds(kTimeoutMs);
-  while (PartitionsOf(client, topic) != partitions) {
-    if (std::chrono::steady_clock::now() > end) Fail(topic, "it is not there");
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return true;
+}
+
+void AwaitPartitions(rd_kafka_t* client, const std::string& topic,
+                     int partitions) {
+  if (!Await([&] { return PartitionsOf(client, topic) == partitions; })) {
+    Fail(topic, "it is not there");
   }
 }
 
@@ -163,15 +173,13 @@ void Create(const std::string& brokers, const Arguments& arguments) {
   const auto ask = [&](rd_kafka_queue_t* queue) {
     rd_kafka_CreateTopics(client, &topic, 1, nullptr, queue);
   };
-  const auto end =
-      std::chrono::steady_clock::now() + std::chrono::milliseconds(kTimeoutMs);
   rd_kafka_resp_err_t code;
   // One that is being deleted is there for a moment yet.
-  while ((code = Administer(client, ask)) ==
-         RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
-    if (std::chrono::steady_clock::now() > end) Fail(name, "it is there");
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+  const auto gone = [&] {
+    code = Administer(client, ask);
+    return code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS;
+  };
+  if (!Await(gone)) Fail(name, "it is there");
   Check(code, "create");
   AwaitPartitions(client, name, partitions);
 }
@@ -276,14 +284,12 @@ void Committed(const std::string& brokers, const Arguments& arguments) {
       rd_kafka_topic_partition_list_new(1);
   rd_kafka_topic_partition_list_add(list, arguments[1].c_str(),
                                     Number<int32_t>(arguments[2]));
-  const auto end =
-      std::chrono::steady_clock::now() + std::chrono::milliseconds(kTimeoutMs);
   rd_kafka_resp_err_t code;
   // A broker that has just begun looks for the group's coordinator.
-  while (IsLookedFor(code = rd_kafka_committed(client, list, kTimeoutMs)) &&
-         std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+  Await([&] {
+    code = rd_kafka_committed(client, list, kTimeoutMs);
+    return !IsLookedFor(code);
+  });
   Check(code, "committed");
   const int64_t offset = std::max<int64_t>(list->elems[0].offset, -1);
   std::printf("%lld\n", static_cast<long long>(offset));

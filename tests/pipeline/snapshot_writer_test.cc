@@ -4,15 +4,19 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
+#include <cerrno>
+#include <climits>
 #include <filesystem>
 #include <memory>
 #include <new>
@@ -43,13 +47,17 @@ class SharedNumber {
   SharedNumber(const SharedNumber&) = delete;
   SharedNumber& operator=(const SharedNumber&) = delete;
 
-  void Set(int number) { *number_ = number; }
+  void Set(int number) {
+    *number_ = number;
+    syscall(SYS_futex, memory_, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  }
   // Until it is set; 0: it was not within a minute.
   int Wait() const {
-    const auto deadline =
-        std::chrono::steady_clock::now() + std::chrono::minutes(1);
-    while (*number_ == 0 && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    constexpr timespec kPatience = {.tv_sec = 60, .tv_nsec = 0};
+    while (*number_ == 0) {
+      const long woken = syscall(  // NOLINT(google-runtime-int)
+          SYS_futex, memory_, FUTEX_WAIT, 0, &kPatience, nullptr, 0);
+      if (woken < 0 && errno == ETIMEDOUT) break;
     }
     return *number_;
   }
@@ -106,16 +114,14 @@ TEST_F(SnapshotWriterTest, TheChildKeepsNoPipeOpen) {
 
 // As waitpid; 0: it did not end within a minute, and was killed.
 pid_t WaitFor(pid_t process, int* status) {
-  const auto deadline =
-      std::chrono::steady_clock::now() + std::chrono::minutes(1);
-  while (std::chrono::steady_clock::now() < deadline) {
-    const pid_t ended = waitpid(process, status, WNOHANG);
-    if (ended != 0) return ended;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  kill(process, SIGKILL);
-  waitpid(process, status, 0);
-  return 0;
+  constexpr int kPatienceMs = 60'000;
+  pollfd end = {static_cast<int>(syscall(SYS_pidfd_open, process, 0)), POLLIN,
+                0};
+  const bool ended = end.fd >= 0 && poll(&end, 1, kPatienceMs) == 1;
+  if (!ended) kill(process, SIGKILL);
+  const pid_t waited = waitpid(process, status, 0);
+  close(end.fd);
+  return ended ? waited : 0;
 }
 
 TEST_F(SnapshotWriterTest, TheChildDiesWithItsParent) {
@@ -145,7 +151,7 @@ int Finish(SnapshotWriter* writer, Journal* journal) {
   for (; writer->busy(); ++steps) {
     EXPECT_TRUE(writer->Step(journal).ok());
     EXPECT_TRUE(journal->Append({}).ok());
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::this_thread::yield();
   }
   return steps;
 }
