@@ -1,18 +1,18 @@
 #include "detectors/key_index.h"
 
-#include <sys/random.h>
 #include <xxhash.h>
 
 #include <algorithm>
 #include <utility>
+
+#include "event/random_bytes.h"
 
 namespace klaxon {
 
 uint32_t KeyIndex::HashOf(std::string_view key) {
   static const uint64_t seed = [] {
     uint64_t random = 0;
-    // Fails in no case that we know of; then it can be guessed.
-    if (getrandom(&random, sizeof(random), 0) != sizeof(random)) random = 1;
+    FillWithRandom(&random, sizeof(random));
     return random;
   }();
   return static_cast<uint32_t>(

@@ -1,11 +1,10 @@
 #include "pipeline/daemon.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <set>
 #include <utility>
 
+#include "event/random_bytes.h"
 #include "fmt/format.h"
 #include "pipeline/daemon_running.h"
 #include "pipeline/engine_config_wire.h"
@@ -36,22 +35,8 @@ std::string Text(const absl::Status& status) {
 
 std::string RandomInstance() {
   uint64_t random[2] = {};
-  if (getrandom(random, sizeof(random), 0) != sizeof(random)) return "unknown";
+  FillWithRandom(random, sizeof(random));
   return fmt::format("{:016x}{:016x}", random[0], random[1]);
-}
-
-// Null: it is of no lane.
-const std::string* LaneOf(const JournalRecord& record) {
-  if (const auto* batch = std::get_if<BatchRecord>(&record)) {
-    return &batch->lane;
-  }
-  if (const auto* idle = std::get_if<LaneIdleRecord>(&record)) {
-    return &idle->lane;
-  }
-  if (const auto* hold = std::get_if<LaneHoldRecord>(&record)) {
-    return &hold->lane;
-  }
-  return nullptr;
 }
 
 }  // namespace

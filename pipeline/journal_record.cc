@@ -211,6 +211,19 @@ std::string_view JournalRecordName(const JournalRecord& record) {
   return kNames[record.index()];
 }
 
+const std::string* LaneOf(const JournalRecord& record) {
+  if (const auto* batch = std::get_if<BatchRecord>(&record)) {
+    return &batch->lane;
+  }
+  if (const auto* idle = std::get_if<LaneIdleRecord>(&record)) {
+    return &idle->lane;
+  }
+  if (const auto* hold = std::get_if<LaneHoldRecord>(&record)) {
+    return &hold->lane;
+  }
+  return nullptr;
+}
+
 void EncodeTo(const JournalRecord& record, std::string* out) {
   WireWriter writer(out);
   writer.Uint(kJournalRecordVersion);

@@ -105,6 +105,8 @@ using JournalRecord =
 
 // "batch", "lane_idle", …
 std::string_view JournalRecordName(const JournalRecord& record);
+// Whose it is; null: of no lane.
+const std::string* LaneOf(const JournalRecord& record);
 
 // Appends to `out`, which knows the length. REQUIRES: digests, hashes and
 // orders are as said above.

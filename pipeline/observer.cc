@@ -1,16 +1,11 @@
 #include "pipeline/observer.h"
 
-#include <sys/random.h>
 #include <xxhash.h>
-#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
-// The same functions and values by the widest instructions that there are.
-#include <xxh_x86dispatch.h>
-#endif
 
 #include <algorithm>
-#include <array>
 
 #include "pipeline/event_sample.h"
+#include "pipeline/identity_key.h"
 #include "pipeline/sighting_flags.h"
 
 namespace klaxon {
@@ -79,34 +74,6 @@ uint32_t RefusalsKept(const ClusterConfig& config) {
                      probing->second.GetCount("threshold_paths")});
   }
   return static_cast<uint32_t>(std::min<int64_t>(keep, 10'000));
-}
-
-// Stands for a caller's identity bytes: a 128-bit hash with a secret of this
-// process. The bytes are partly an attacker's choice; without the secret
-// nobody can make two of them meet.
-struct Observer::IdentityKey {
-  uint64_t high;
-  uint64_t low;
-  bool operator==(const IdentityKey&) const = default;
-  struct Hash {
-    size_t operator()(const IdentityKey& key) const { return key.low; }
-  };
-};
-
-Observer::IdentityKey Observer::KeyOf(std::string_view bytes) {
-  static const std::array<uint8_t, 192> secret = [] {
-    std::array<uint8_t, 192> random{};
-    size_t have = 0;
-    while (have < random.size()) {
-      const ssize_t got =
-          getrandom(random.data() + have, random.size() - have, 0);
-      if (got > 0) have += static_cast<size_t>(got);
-    }
-    return random;
-  }();
-  const XXH128_hash_t hash = XXH3_128bits_withSecret(
-      bytes.data(), bytes.size(), secret.data(), secret.size());
-  return {hash.high64, hash.low64};
 }
 
 struct Observer::Cluster {
@@ -250,7 +217,7 @@ bool Observer::IsLegacy(const EventView& event) {
   return event.HasAnnotation("authentication.k8s.io/legacy-token");
 }
 
-Observer::IdentityKey Observer::IdentityKeyOf(const EventView& event) {
+IdentityKey Observer::KeyOf(const EventView& event) {
   const bool legacy = IsLegacy(event);
   std::string_view key = event.identity_bytes;
   if (key.empty() || legacy) {
@@ -267,7 +234,7 @@ Observer::IdentityKey Observer::IdentityKeyOf(const EventView& event) {
     if (legacy) w.Text(LegacyCredential(event));
     key = key_buffer_;
   }
-  return KeyOf(key);
+  return IdentityKeyOf(key);
 }
 
 Observer::Identity* Observer::IdentityFor(const EventView& event,
@@ -294,15 +261,14 @@ void Observer::ForgetIdentities() {
   identities_ = 0;
 }
 
-Observer::IdentityKey Observer::CallerKey(std::string_view cluster,
-                                          std::string_view user,
-                                          std::string_view client) {
+IdentityKey Observer::CallerKey(std::string_view cluster, std::string_view user,
+                                std::string_view client) {
   key_buffer_.clear();
   WireWriter w(&key_buffer_);
   w.Text(cluster);
   w.Text(user);
   w.Text(client);
-  return KeyOf(key_buffer_);
+  return IdentityKeyOf(key_buffer_);
 }
 
 void Observer::NoteMinute(EventTime minute) {
@@ -363,7 +329,7 @@ void Observer::Count(const RequestView& request, Cluster* cluster) {
 void Observer::Observe(const EventView& event, std::string_view input_cluster) {
   Cluster* cluster =
       ClusterFor(event.cluster.empty() ? input_cluster : event.cluster);
-  const IdentityKey key = IdentityKeyOf(event);
+  const IdentityKey key = KeyOf(event);
   cluster->index.prefetch(key);
   RequestView request;
   ClassifyRequest(event, cluster->config->public_paths, &path_buffer_,

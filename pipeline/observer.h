@@ -25,6 +25,8 @@
 
 namespace klaxon {
 
+struct IdentityKey;
+
 class Observer final : private DeedWriter {
  public:
   // `config` must outlive the observer.
@@ -55,18 +57,16 @@ class Observer final : private DeedWriter {
   struct Cluster;
   struct Caller;
   struct Identity;
-  struct IdentityKey;
   struct GroupKey;
   struct GroupIndex;
 
   Cluster* ClusterFor(std::string_view name);
-  static IdentityKey KeyOf(std::string_view bytes);
   static bool IsLegacy(const EventView& event);
   IdentityKey CallerKey(std::string_view cluster, std::string_view user,
                         std::string_view client);
   // Something of that minute is held now.
   void NoteMinute(EventTime minute);
-  IdentityKey IdentityKeyOf(const EventView& event);
+  IdentityKey KeyOf(const EventView& event);
   Identity* IdentityFor(const EventView& event, const IdentityKey& key,
                         Cluster* cluster);
   void Describe(const EventView& event, bool legacy, const Cluster& cluster,
