@@ -318,10 +318,9 @@ bool GoesOnInNextLine(std::string_view line) {
   if (const auto cri = ParseCri(line)) return cri->partial;
   // docker: the text's newline would stand before the closing quote of "log",
   // the first key that the json-file driver writes.
-  constexpr std::string_view kDocker = "{\"log\":\"";
-  if (!StartsWith(line, kDocker)) return false;
-  const size_t end = line.find("\",\"stream\":\"", kDocker.size());
-  return end != line.npos && end >= kDocker.size() + kLogChunkBytes &&
+  if (!StartsWith(line, kDockerHead)) return false;
+  const size_t end = line.find("\",\"stream\":\"", kDockerHead.size());
+  return end != line.npos && end >= kDockerHead.size() + kLogChunkBytes &&
          line.substr(end - 2, 2) != "\\n";
 }
 

@@ -100,6 +100,9 @@ std::optional<CriLine> ParseCri(std::string_view line);
 // that a client sent must not make an event of it.
 size_t PrefixLength(std::string_view line);
 
+// How a line of docker's json-file begins.
+inline constexpr std::string_view kDockerHead = "{\"log\":\"";
+
 // docker and containerd cut what a container writes into pieces of this size.
 inline constexpr size_t kLogChunkBytes = 16 << 10;
 

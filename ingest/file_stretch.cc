@@ -11,15 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "event/unwrap.h"
+
 namespace klaxon {
 namespace {
 
 // Read at a time where a stretch may end, and how far that is looked for.
 constexpr size_t kPieceBytes = 64 << 10;
 constexpr size_t kLookBytesMax = 4 << 20;
-
-// As docker writes a line, or a chunk of one (event/unwrap.cc).
-constexpr std::string_view kDockerHead = "{\"log\":\"";
 
 // What is still to be read of a stretch. One thread reads, others may cut.
 class Range {

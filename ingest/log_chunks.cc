@@ -17,7 +17,7 @@ LogChunk LogChunkOf(std::string_view line) {
   if (const auto cri = ParseCri(line)) {
     return {true, cri->is_stderr, cri->partial};
   }
-  if (!line.starts_with("{\"log\":\"")) return {};
+  if (!line.starts_with(kDockerHead)) return {};
   return {true, line.find("\",\"stream\":\"stderr\"") != line.npos,
           GoesOnInNextLine(line)};
 }
