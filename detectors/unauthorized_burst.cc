@@ -6,9 +6,9 @@
 #include <array>
 
 #include "detectors/failing_client.h"
-#include "detectors/recent_samples.h"
+#include "detectors/failure_samples.h"
+#include "detectors/password_spray.h"
 #include "detectors/spray.h"
-#include "detectors/tried_names.h"
 #include "detectors/unauthorized_burst_options.h"
 #include "detectors/unauthorized_burst_text.h"
 #include "event/address.h"
@@ -17,9 +17,6 @@ namespace klaxon {
 namespace {
 
 constexpr std::string_view kName = "unauthorized-burst";
-// Of a name that was tried, and of these, what an alert shows.
-constexpr size_t kNameMax = 128;
-constexpr size_t kNamesShown = 20;
 // Key of the samples of all clients together; no client has this name.
 constexpr std::string_view kAllClients = "*";
 
@@ -56,14 +53,6 @@ void Raise(std::string_view name, int64_t value, int64_t* told,
   episode.RaiseExplain(name, value);
 }
 
-// How long a client that fails no more can still matter: to its windows, to the
-// day of its low_and_slow alert, and to its burst, which a success keeps open.
-Nanos RememberedFor(const BurstSettings& settings) {
-  return std::max({settings.slow_window, settings.window, kDay,
-                   settings.success_within + settings.quiet}) +
-         kMinute;
-}
-
 // What was worked out of a group once, for all of its refusals.
 struct alignas(64) Place {
   uint64_t group_id = 0;
@@ -82,32 +71,37 @@ struct Failure {
   bool late = false;  // Told at the end of its minute.
 };
 
+// Of an episode that a failure opens: `sum` is what was counted up to it.
+Contribution Opening(const Failure& failure, const FailingMinutes::Sum& sum,
+                     Severity severity, std::string_view rule) {
+  Contribution c;
+  c.start = c.last = failure.refusal.time;
+  c.first = sum.first;
+  c.count = sum.count;
+  c.severity = severity;
+  c.rule = rule;
+  return c;
+}
+
 class UnauthorizedBurst final : public Detector {
  public:
   explicit UnauthorizedBurst(const DetectorInput& input)
       : settings_(*input.options),
         clients_({.name = "unauthorized-burst/clients",
                   .keys_max = input.keys_max,
-                  .expiry = RememberedFor(settings_)}),
-        samples_({.name = "unauthorized-burst/samples",
-                  .keys_max = input.keys_max,
-                  .expiry = std::max(settings_.window, settings_.spray_window) +
-                            kMinute}),
+                  .expiry = settings_.remembered()}),
+        samples_(input.keys_max,
+                 std::max(settings_.window, settings_.spray_window)),
         identities_({.name = "unauthorized-burst/identities",
                      .keys_max = input.keys_max,
                      .expiry = settings_.success_within + kMinute}),
         spray_(input.keys_max, settings_.spray_window),
-        names_({.name = "unauthorized-burst/names",
-                .keys_max = input.keys_max,
-                .expiry = settings_.password_window + kMinute}),
-        state_{&clients_, &samples_, &identities_, &spray_, &names_} {}
+        password_spray_(settings_, input.keys_max),
+        state_{&clients_, samples_.state(), &identities_, &spray_,
+               password_spray_.state()} {}
 
   void Observe(const RequestView& request, DeedWriter& out) const override {
-    if (!(request.traits & kTraitLoginFailed)) return;
-    const std::string_view name =
-        request.event->Annotation("authentication.openshift.io/username");
-    out.Add(request, kName).fields = {
-        {"name", std::string(name.substr(0, kNameMax))}};
+    PasswordSpray::Observe(request, out);
   }
 
   void Judge(const Judged& judged, JudgeContext& context) override {
@@ -174,8 +168,6 @@ class UnauthorizedBurst final : public Detector {
                  const Failure& failure, uint64_t source,
                  JudgeContext& context);
   void JudgeSpray(const Failure& failure, Place& place, JudgeContext& context);
-  void AddSamples(std::string_view key, EventTime now, Told* told,
-                  Episode& episode);
 
   void OnLoginFailed(const Deed& deed, JudgeContext& context);
   void OnIdentity(const Judged& judged, JudgeContext& context);
@@ -187,16 +179,15 @@ class UnauthorizedBurst final : public Detector {
   const size_t kept_ =
       static_cast<size_t>(std::max(settings_.high, settings_.threshold));
   Table<FailingClient> clients_;  // Addresses and /64s.
-  Table<RecentSamples> samples_;
+  FailureSamples samples_;
   Table<Identities> identities_;
   Spray spray_;
-  Table<TriedNames> names_;  // By client.
+  PasswordSpray password_spray_;
   std::vector<Persistent*> state_;
   Told spray_told_;  // Of the open spray.
   // By group_id: as many as there are groups in most minutes. Where two of a
   // minute meet, their places are only found more often.
   std::vector<Place> places_;
-  std::string sample_bytes_;
 };
 
 const Place* UnauthorizedBurst::FindPlace(uint64_t group_id) const {
@@ -244,19 +235,13 @@ Place& UnauthorizedBurst::PlaceOf(const Judged& judged) {
 
 void UnauthorizedBurst::RememberSample(const Judged& judged,
                                        const Place& place) {
-  const EventSample& sample = judged.group->sample;
-  samples_.ExpireUntil(judged.time);
-  sample_bytes_.clear();
-  WireWriter w(&sample_bytes_);
-  PutSample(sample, &w);
-  const CountedText bytes(sample_bytes_);
-  const auto remember = [&](std::string_view key, Nanos window) {
-    samples_.Touch(key, judged.time)
-        .Add(sample, bytes, static_cast<size_t>(window / kMinute) + 1);
-  };
-  remember(judged.group->client, settings_.window);
-  if (!place.prefix.empty()) remember(place.prefix, settings_.window);
-  remember(kAllClients, settings_.spray_window);
+  const FailureSamples::Encoded sample =
+      samples_.Encode(judged.group->sample, judged.time);
+  samples_.Remember(judged.group->client, sample, settings_.window);
+  if (!place.prefix.empty()) {
+    samples_.Remember(place.prefix, sample, settings_.window);
+  }
+  samples_.Remember(kAllClients, sample, settings_.spray_window);
 }
 
 void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
@@ -381,47 +366,19 @@ void UnauthorizedBurst::JudgeBurst(const std::string& key,
     // Of an address that opened it, it has been told.
     if (source != 0) open->client.Add(failure.group.client);
   } else {
-    const FailingMinutes::Sum sum = WindowThatFired(client, failure);
-    Contribution c;
-    c.start = c.last = now;
-    c.first = sum.first;
-    c.count = sum.count;
-    c.severity = severity;
-    c.rule = rule;
+    Contribution c =
+        Opening(failure, WindowThatFired(client, failure), severity, rule);
     c.client = failure.group.client;
     open = &context.episodes->Add(BurstKey(key), settings_.quiet, c,
                                   &burst.told.episode);
     open->SetExplain("threshold", settings_.threshold);
     open->SetExplain("window", FormatDuration(settings_.window));
   }
-  AddSamples(key, now, &burst.told, *open);
+  samples_.AddTo(key, now, &burst.told, *open);
   Raise("peak", size, &burst.told.peak, *open);
   Raise("distinct_user_agents", agents, &burst.told.agents, *open);
   Raise("distinct_paths", paths, &burst.told.paths, *open);
   context.episodes->Announce(*open);
-}
-
-void UnauthorizedBurst::AddSamples(std::string_view key, EventTime now,
-                                   Told* told, Episode& episode) {
-  // The first failure of a minute brings its sample.
-  if (now < told->evidence_until) return;
-  const auto done = [&] {
-    if (episode.evidence.size() == Episode::kEvidenceMax) {
-      told->evidence_until = kMaxTime;
-    } else if (!episode.evidence.empty()) {
-      told->evidence_until = MinuteOf(episode.evidence.back().time) + kMinute;
-    }
-    return now < told->evidence_until;
-  };
-  if (done()) return;
-  const RecentSamples* recent = samples_.Find(key);
-  if (recent == nullptr) return;
-  for (const RecentSamples::Minute& minute : recent->minutes()) {
-    // Of an earlier minute than the episode's first: not of its window.
-    if (MinuteOf(minute.time) < MinuteOf(episode.first_seen)) continue;
-    episode.AddEvidence(minute.Decoded());
-  }
-  done();
 }
 
 void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
@@ -446,12 +403,9 @@ void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
     Episodes::Extend(*open, time, failure.weight, Severity::kLow, kRule);
     if (source != 0) open->client.Add(failure.group.client);
   } else {
-    Contribution c;
-    c.start = c.last = time;
-    c.first = client.minutes.first_time();
-    c.count = client.minutes.Failures();
-    c.severity = Severity::kLow;
-    c.rule = kRule;
+    Contribution c = Opening(
+        failure, {client.minutes.Failures(), client.minutes.first_time()},
+        Severity::kLow, kRule);
     c.client = failure.group.client;
     *client.slow = Told();
     open = &context.episodes->Add(
@@ -460,7 +414,7 @@ void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
     open->SetExplain("threshold_minutes", settings_.slow_minutes);
     open->SetExplain("window", FormatDuration(settings_.slow_window));
   }
-  AddSamples(key, time, client.slow.get(), *open);
+  samples_.AddTo(key, time, client.slow.get(), *open);
   Raise("minutes", minutes, &client.slow->peak, *open);
   context.episodes->Announce(*open);
 }
@@ -489,55 +443,27 @@ void UnauthorizedBurst::JudgeSpray(const Failure& failure, Place& place,
       open->SetExplain("looks_like", std::string("attack"));
     }
   } else {
-    Contribution c;
-    c.start = c.last = now;
-    c.first = state.first_time;
-    c.count = state.failures;
-    c.severity = severity;
-    c.rule = kRule;
     spray_told_ = Told();
-    open = &context.episodes->Add({kName, kRule, {}, false}, settings_.quiet, c,
-                                  &spray_told_.episode);
+    open = &context.episodes->Add(
+        {kName, kRule, {}, false}, settings_.quiet,
+        Opening(failure, {state.failures, state.first_time}, severity, kRule),
+        &spray_told_.episode);
     open->SetExplain("looks_like",
                      std::string(rotation ? "key rotation" : "attack"));
     open->SetExplain("threshold_clients", settings_.spray_clients);
     open->SetExplain("window", FormatDuration(settings_.spray_window));
   }
-  AddSamples(kAllClients, now, &spray_told_, *open);
+  samples_.AddTo(kAllClients, now, &spray_told_, *open);
   Raise("distinct_clients", clients, &spray_told_.peak, *open);
   context.episodes->Announce(*open);
 }
 
 void UnauthorizedBurst::OnLoginFailed(const Deed& deed, JudgeContext& context) {
-  names_.ExpireUntil(deed.time);
-  TriedNames& tried = names_.Touch(deed.client, deed.time);
-  tried.Add(deed.time, deed.field("name"), settings_.password_window);
-  const EpisodeKey key{
-      kName, "password_spray", {{"client", deed.client}}, false};
-  const bool open = context.episodes->Find(key, deed.time) != nullptr;
-  const auto distinct = static_cast<int64_t>(tried.names().size());
-  if (!open && distinct < settings_.password_names) return;
-  Contribution c;
-  c.start = c.last = deed.time;
-  c.first = open ? deed.time : tried.first_time();
-  c.count = open ? 1 : tried.attempts();
-  c.severity = distinct >= settings_.password_names_high ? Severity::kHigh
-                                                         : Severity::kMedium;
-  c.rule = "password_spray";
-  c.client = deed.client;
-  c.claimed_ips = &deed.claimed_ips;
-  Episode& episode = context.episodes->Add(key, settings_.quiet, c);
-  if (!open) {
-    episode.SetExplain("threshold_names", settings_.password_names);
-    episode.SetExplain("window", FormatDuration(settings_.password_window));
-  }
-  for (const TriedNames::Name& name : tried.names()) {
-    episode.AddExplainText("names", name.text, kNamesShown);
-  }
-  episode.RaiseExplain("distinct_names", distinct);
+  Episode* const open = password_spray_.Add(deed, context);
+  if (open == nullptr) return;
   Told told;
-  AddSamples(deed.client, deed.time, &told, episode);
-  context.episodes->Announce(episode);
+  samples_.AddTo(deed.client, deed.time, &told, *open);
+  context.episodes->Announce(*open);
 }
 
 void UnauthorizedBurst::OnIdentity(const Judged& judged,

@@ -2,6 +2,7 @@
 // Pure; any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "detectors/detector.h"
@@ -25,6 +26,15 @@ struct BurstSettings {
         password_names(options.GetCount("password_names")),
         password_names_high(options.GetCount("password_names_high")),
         password_window(options.GetDuration("password_window")) {}
+
+  // How long a client that fails no more can still matter: to its windows, to
+  // the day of its low_and_slow alert, and to its burst, which a success keeps
+  // open.
+  Nanos remembered() const {
+    return std::max({slow_window, window, kDay, success_within + quiet}) +
+           kMinute;
+  }
+
   int64_t threshold;
   int64_t high;
   Nanos window;
