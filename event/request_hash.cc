@@ -4,19 +4,27 @@
 // EVP context costs as much as one of them.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
+#include <xxhash.h>
 
 #include <cstring>
 
 #include "event/wire.h"
 
 namespace klaxon {
+namespace {
+
+EventTime StampOf(const EventView& event) {
+  return event.request_received_time != kNoTime ? event.request_received_time
+                                                : event.stage_time;
+}
+
+}  // namespace
 
 std::array<uint8_t, 16> RequestHasher::Hash(const EventView& event) {
   buffer_.clear();
   WireWriter w(&buffer_);
   w.Text(event.audit_id);
-  w.Int(event.request_received_time != kNoTime ? event.request_received_time
-                                               : event.stage_time);
+  w.Int(StampOf(event));
   w.Text(event.verb);
   w.Text(event.request_uri);
   SHA256_CTX context;
@@ -29,11 +37,13 @@ std::array<uint8_t, 16> RequestHasher::Hash(const EventView& event) {
   return out;
 }
 
-uint64_t RequestHasher::Hash64(const EventView& event) {
-  const std::array<uint8_t, 16> hash = Hash(event);
-  uint64_t value = 0;
-  for (int i = 0; i < 8; ++i) value = value << 8 | hash[i];
-  return value;
+uint64_t CountedRequestHash(const EventView& event) {
+  auto hash = static_cast<uint64_t>(StampOf(event));
+  for (const std::string_view text :
+       {event.audit_id, event.verb, event.request_uri}) {
+    hash = XXH3_64bits_withSeed(text.data(), text.size(), hash);
+  }
+  return hash;
 }
 
 }  // namespace klaxon

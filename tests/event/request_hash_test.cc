@@ -8,7 +8,9 @@
 #include <array>
 #include <cstdint>
 #include <random>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "event/wire.h"
 #include "tests/random_seed.h"
@@ -53,10 +55,39 @@ TEST(RequestHasher, GivesTheSha256OfWhatMakesARequest) {
     const auto want =
         Model(event, received ? event.request_received_time : event.stage_time);
     ASSERT_EQ(hasher.Hash(event), want);
-    uint64_t head = 0;
-    for (size_t i = 0; i < 8; ++i) head = head << 8 | want[i];
-    ASSERT_EQ(hasher.Hash64(event), head);
   }
+}
+
+// Processes of other versions and machines have to agree.
+TEST(CountedRequestHash, IsFixed) {
+  EventView event;
+  event.audit_id = "00000000-0000-4000-8000-000000000001";
+  event.verb = "list";
+  event.request_uri = "/api/v1/pods";
+  event.request_received_time = 1767322800000000000;
+  EXPECT_EQ(CountedRequestHash(event), 4069470730702521388U);
+  event.stage_time = 7;
+  EXPECT_EQ(CountedRequestHash(event), 4069470730702521388U) << "of any stage";
+}
+
+// Everything that makes a request changes it, and what stands in which field.
+TEST(CountedRequestHash, DiffersWithEachField) {
+  const auto of = [](std::string_view audit_id, EventTime received,
+                     std::string_view verb, std::string_view uri) {
+    EventView event;
+    event.audit_id = audit_id;
+    event.request_received_time = received;
+    event.stage_time = 5;
+    event.verb = verb;
+    event.request_uri = uri;
+    return CountedRequestHash(event);
+  };
+  const std::set<uint64_t> hashes = {
+      of("a", 1, "get", "/"), of("b", 1, "get", "/"),  of("a", 2, "get", "/"),
+      of("a", 1, "put", "/"), of("a", 1, "get", "/a"), of("", 1, "aget", "/"),
+      of("aget", 1, "", "/"), of("a", 1, "get/", "")};
+  EXPECT_EQ(hashes.size(), 8);
+  EXPECT_EQ(of("a", kNoTime, "get", "/"), of("a", 5, "get", "/"));
 }
 
 }  // namespace
