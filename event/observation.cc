@@ -278,22 +278,35 @@ void Get(WireReader* r, SmallestHashes* list) {
   }
 }
 
-void Put(const KeptRefusals& kept, EventTime base, std::string* out) {
-  constexpr size_t kRow = WireWriter::kVarintMax + 3 * sizeof(uint64_t);
-  std::array<char, 16 * kRow> rows;
-  char* at = rows.data();
-  const auto flush = [&] {
-    out->append(rows.data(), static_cast<size_t>(at - rows.data()));
-    at = rows.data();
-  };
+// Rows of equal size: a flood is full of them.
+constexpr size_t kRowBytes = 4 * sizeof(uint64_t);
+
+void Put(const KeptRefusals& kept, WireWriter* w) {
+  w->Uint(kept.size());
+  char* at = w->Room(kept.size() * kRowBytes);
   for (const Refusal& refusal : kept) {
-    at = WireWriter::PutInt(Minus(refusal.time, base), at);
+    at = WireWriter::PutFixed64(static_cast<uint64_t>(refusal.time), at);
     at = WireWriter::PutFixed64(refusal.request, at);
     at = WireWriter::PutFixed64(refusal.path, at);
     at = WireWriter::PutFixed64(refusal.agent, at);
-    if (at > rows.data() + rows.size() - kRow) flush();
   }
-  flush();
+}
+
+void Get(WireReader* r, KeptRefusals* kept) {
+  const uint64_t count = r->Count();
+  const std::string_view rows = r->Bytes(count * kRowBytes);
+  const char* at = rows.data();
+  kept->Assign(rows.size() / kRowBytes, [&at] {
+    const auto next = [&at] {
+      return WireReader::GetFixed64(std::exchange(at, at + sizeof(uint64_t)));
+    };
+    Refusal refusal;
+    refusal.time = static_cast<EventTime>(next());
+    refusal.request = next();
+    refusal.path = next();
+    refusal.agent = next();
+    return refusal;
+  });
 }
 
 void Put(const Span& span, EventTime base, WireWriter* w) {
@@ -416,8 +429,7 @@ void EncodeTo(const RefusalGroup& value, std::string* out) {
   w.Uint(static_cast<uint64_t>(value.cls));
   w.Int(value.minute);
   w.Uint(value.keep);
-  w.Uint(value.kept.size());
-  Put(value.kept, value.minute, out);
+  Put(value.kept, &w);
   w.Uint(value.dropped);
   // Of those that are kept they can be found again.
   Put(value.gone_paths, &w);
@@ -437,15 +449,7 @@ bool Decode(std::string_view bytes, RefusalGroup* value) {
   value->minute = r.Int();
   value->keep =
       static_cast<uint32_t>(r.UintUpTo(std::numeric_limits<uint32_t>::max()));
-  value->kept.clear();
-  for (uint64_t n = r.Count(); n > 0 && r.ok(); --n) {
-    Refusal refusal;
-    refusal.time = Plus(value->minute, r.Int());
-    refusal.request = r.Fixed64();
-    refusal.path = r.Fixed64();
-    refusal.agent = r.Fixed64();
-    value->kept.push_back(refusal);
-  }
+  Get(&r, &value->kept);
   value->dropped = r.Uint();
   Get(&r, &value->gone_paths);
   Get(&r, &value->gone_agents);

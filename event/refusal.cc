@@ -116,9 +116,12 @@ void KeptRefusals::Straighten() {
 void KeptRefusals::Retag() {
   tags_.clear();
   marks_ = 0;
-  for (const Refusal& refusal : list_) marks_ |= MarkOf(refusal.request);
-  if (list_.size() <= kUntagged) return;
-  for (const Refusal& r : list_) tags_.push_back(TagOf(r.request));
+  if (list_.size() <= kUntagged) {
+    for (const Refusal& refusal : list_) marks_ |= MarkOf(refusal.request);
+    return;
+  }
+  tags_.resize(list_.size());
+  for (size_t i = 0; i < list_.size(); ++i) tags_[i] = TagOf(list_[i].request);
 }
 
 void KeptRefusals::MergeAll(const KeptRefusals& other,

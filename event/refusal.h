@@ -72,8 +72,14 @@ class KeptRefusals {
 
   void clear();
   size_t capacity() const { return list_.capacity(); }
-  // For decoders: what was encoded, in its order.
-  void reserve(size_t count) { list_.reserve(count); }
+  // For decoders: what was encoded, in its order. `next()` gives one.
+  template <typename Next>
+  void Assign(size_t count, Next next) {
+    clear();
+    list_.resize(count);
+    for (Refusal& refusal : list_) refusal = next();
+    Retag();
+  }
   void push_back(const Refusal& refusal);
 
   template <typename OnGone>

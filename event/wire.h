@@ -7,12 +7,20 @@
 // that what was read, written again, gives the same bytes.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
 namespace klaxon {
+
+// From or to what this machine has.
+inline uint64_t LittleEndian(uint64_t value) {
+  return std::endian::native == std::endian::little ? value
+                                                    : __builtin_bswap64(value);
+}
 
 class WireWriter {
  public:
@@ -28,8 +36,9 @@ class WireWriter {
     return PutUint(ZigZag(value), at);
   }
   static char* PutFixed64(uint64_t value, char* at) {
-    for (int i = 0; i < 8; ++i) at[i] = static_cast<char>(value >> (8 * i));
-    return at + 8;
+    value = LittleEndian(value);
+    std::memcpy(at, &value, sizeof(value));
+    return at + sizeof(value);
   }
 
   explicit WireWriter(std::string* out) : out_(out) {}
@@ -46,6 +55,12 @@ class WireWriter {
   void Text(std::string_view text) {
     Uint(text.size());
     out_->append(text);
+  }
+  // For so many bytes, to be written at once.
+  char* Room(size_t bytes) {
+    const size_t at = out_->size();
+    out_->resize(at + bytes);
+    return out_->data() + at;
   }
   void Bool(bool value) { out_->push_back(value ? 1 : 0); }
 
@@ -81,24 +96,26 @@ class WireReader {
     return static_cast<int64_t>((value >> 1) ^ (~(value & 1) + 1));
   }
   uint64_t Fixed64() {
-    if (in_.size() < 8) return Fail();
-    uint64_t value = 0;
-    for (int i = 0; i < 8; ++i) {
-      value |= uint64_t{static_cast<uint8_t>(in_[i])} << (8 * i);
-    }
-    in_.remove_prefix(8);
-    return value;
+    const std::string_view bytes = Bytes(8);
+    return bytes.empty() ? 0 : GetFixed64(bytes.data());
   }
-  std::string_view Text() {
-    const uint64_t size = Uint();
-    if (size > in_.size()) {
+  // Of 8 bytes that are there.
+  static uint64_t GetFixed64(const char* at) {
+    uint64_t value;
+    std::memcpy(&value, at, sizeof(value));
+    return LittleEndian(value);
+  }
+  // So many, more than none; empty: malformed.
+  std::string_view Bytes(size_t count) {
+    if (count > in_.size()) {
       Fail();
       return {};
     }
-    std::string_view text = in_.substr(0, size);
-    in_.remove_prefix(size);
-    return text;
+    const std::string_view bytes = in_.substr(0, count);
+    in_.remove_prefix(count);
+    return bytes;
   }
+  std::string_view Text() { return Bytes(Uint()); }
   bool Bool() { return UintUpTo(1) != 0; }
   // Malformed if larger than `max`: enumerations, bits, narrower numbers.
   uint64_t UintUpTo(uint64_t max) {
