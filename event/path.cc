@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "event/wire.h"
+
 namespace klaxon {
 namespace {
 
@@ -12,10 +14,11 @@ constexpr uint64_t Repeat(uint8_t byte) {
   return uint64_t{byte} * 0x0101010101010101u;
 }
 
+// The first byte is the lowest.
 uint64_t LoadWord(const char* text) {
   uint64_t word;
   std::memcpy(&word, text, sizeof(word));
-  return word;
+  return LittleEndian(word);
 }
 
 // The top bit of every byte of `word` that is `byte`, and no other bit.
@@ -25,20 +28,31 @@ uint64_t BytesEqual(uint64_t word, uint8_t byte) {
   return ~nonzero & Repeat(0x80);
 }
 
-// Whether "//" or "/." stands in `path`. '.' and '/' differ in one bit.
-bool HasDotsOrDoubleSlash(std::string_view path) {
-  static_assert('.' == 0x2e && '/' == 0x2f);
+// The number of bytes before the query of a URI whose path is normalised
+// already: rooted, no escape, no "//" nor "/."; 0: it is not.
+size_t PlainLength(std::string_view uri) {
+  static_assert('.' == 0x2e && '/' == 0x2f);  // They differ in one bit.
+  if (uri.empty() || uri[0] != '/') return 0;
   size_t i = 0;
-  for (; i + 9 <= path.size(); i += 8) {
-    const uint64_t slash = BytesEqual(LoadWord(path.data() + i), '/');
-    const uint64_t next =
-        BytesEqual(LoadWord(path.data() + i + 1) | Repeat(0x01), '/');
-    if (slash & next) return true;
+  for (; i + 9 <= uri.size(); i += 8) {
+    const uint64_t word = LoadWord(uri.data() + i);
+    const uint64_t next = LoadWord(uri.data() + i + 1) | Repeat(0x01);
+    const uint64_t query = BytesEqual(word, '?');
+    const uint64_t odd =
+        BytesEqual(word, '%') | (BytesEqual(word, '/') & BytesEqual(next, '/'));
+    if ((query | odd) == 0) continue;
+    // The bytes before the query: all, where there is none.
+    const uint64_t before = query == 0 ? ~uint64_t{0} : (query & -query) - 1;
+    if ((odd & before) != 0) return 0;
+    return i + static_cast<size_t>(std::countr_zero(query)) / 8;
   }
-  for (; i + 1 < path.size(); ++i) {
-    if (path[i] == '/' && (path[i + 1] | 0x01) == '/') return true;
+  for (; i < uri.size() && uri[i] != '?'; ++i) {
+    if (uri[i] == '%') return 0;
+    if (uri[i] == '/' && i + 1 < uri.size() && (uri[i + 1] | 0x01) == '/') {
+      return 0;
+    }
   }
-  return false;
+  return i;
 }
 
 int HexValue(char c) {
@@ -92,22 +106,19 @@ std::string_view WithoutTrailingSlash(std::string_view path) {
 
 }  // namespace
 
-void NormalizePath(std::string_view request_uri, std::string* path) {
+std::string_view NormalizePath(std::string_view request_uri,
+                               std::string* buffer) {
+  if (const size_t plain = PlainLength(request_uri); plain > 0) {
+    return request_uri.substr(0, plain);
+  }
   const std::string_view raw = request_uri.substr(0, request_uri.find('?'));
-  const bool rooted = !raw.empty() && raw[0] == '/';
-  const bool escaped = raw.find('%') != std::string_view::npos;
-  if (rooted && !escaped && !HasDotsOrDoubleSlash(raw)) {
-    path->assign(raw);
-    return;
+  buffer->clear();
+  if (raw.empty() || raw[0] != '/') {
+    buffer->push_back('/');  // "*" of OPTIONS, an empty URI.
   }
-  path->clear();
-  if (!rooted) path->push_back('/');  // "*" of OPTIONS, an empty URI.
-  if (escaped) {
-    PercentDecode(raw, path);
-  } else {
-    path->append(raw);
-  }
-  CollapseSegments(path);
+  PercentDecode(raw, buffer);
+  CollapseSegments(buffer);
+  return *buffer;
 }
 
 bool IsPublicPath(std::string_view path,

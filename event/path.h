@@ -8,10 +8,12 @@
 
 namespace klaxon {
 
-// Writes the normalised path of `request_uri` into `*path` (reused memory).
-// "/a/./b//../c?x=1" → "/a/c"; a trailing slash stays; ".." never climbs above
-// the root; a bad escape ("%zz") stays as it is written.
-void NormalizePath(std::string_view request_uri, std::string* path);
+// The normalised path of `request_uri`: a part of that, or what was written
+// into `*buffer` (reused memory). "/a/./b//../c?x=1" → "/a/c"; a trailing slash
+// stays; ".." never climbs above the root; a bad escape ("%zz") stays as it is
+// written.
+std::string_view NormalizePath(std::string_view request_uri,
+                               std::string* buffer);
 
 // Whether `path` (normalised) is one of `public_paths`. Behind /healthz,
 // /livez, /readyz and /version a trailing "/" is optional, all others are

@@ -86,8 +86,7 @@ void ClassifyRequest(const EventView& event,
   view->self_review =
       view->on_resource && event.object_ref.resource.starts_with("selfsubject");
   if (!view->on_resource || view->denied || view->authentication_failed) {
-    NormalizePath(event.request_uri, path_buffer);
-    view->path = *path_buffer;
+    view->path = NormalizePath(event.request_uri, path_buffer);
     if (!view->on_resource) {
       view->public_path = IsPublicPath(view->path, public_paths);
       view->discovery = IsDiscoveryPath(view->path);

@@ -12,9 +12,8 @@ namespace klaxon {
 namespace {
 
 std::string Normalized(std::string_view uri) {
-  std::string path = "left over";
-  NormalizePath(uri, &path);
-  return path;
+  std::string buffer = "left over";
+  return std::string(NormalizePath(uri, &buffer));
 }
 
 // The same by the book: cut, decode, split into segments, keep a stack.
