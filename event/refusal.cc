@@ -8,7 +8,7 @@ namespace klaxon {
 namespace {
 
 uint64_t MarkOf(uint64_t request) { return uint64_t{1} << (request & 63); }
-uint32_t TagOf(uint64_t request) { return static_cast<uint32_t>(request); }
+uint16_t TagOf(uint64_t request) { return static_cast<uint16_t>(request); }
 
 // Whether no two are one request; false where that takes long to tell, as of
 // requests that somebody made to meet.
@@ -55,9 +55,9 @@ bool KeptRefusals::Holds(uint64_t request) const {
   if (tags_.empty()) {
     if ((marks_ & MarkOf(request)) == 0) return false;
   } else {
-    const uint32_t tag = TagOf(request);
-    uint32_t seen = 0;  // No bool, no early exit: one vector loop.
-    for (uint32_t held : tags_) seen |= held == tag ? 1 : 0;
+    const uint16_t tag = TagOf(request);
+    uint16_t seen = 0;  // No bool, no early exit: one vector loop.
+    for (uint16_t held : tags_) seen |= held == tag ? 1 : 0;
     if (seen == 0) return false;
   }
   return std::any_of(list_.begin(), list_.end(),

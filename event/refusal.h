@@ -145,7 +145,7 @@ class KeptRefusals {
 
   std::vector<Refusal> list_;
   // Low bits of the requests, by place in list_; empty: up to kUntagged.
-  std::vector<uint32_t> tags_;
+  std::vector<uint16_t> tags_;
   uint64_t marks_ = 0;   // A bit for each request: none, then not kept.
   uint32_t first_ = 0;   // N, where the ring begins;
   uint32_t turned_ = 0;  // its first one's place in it.
