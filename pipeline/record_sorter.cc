@@ -20,12 +20,12 @@ constexpr size_t kReadBytesMax = 32 << 10;
 constexpr size_t kGiveBackBytes = 256 << 10;
 constexpr size_t kWriteBytes = 256 << 10;
 
-uint64_t PrefixOf(std::string_view key) {
-  uint64_t prefix = 0;
-  for (size_t i = 0; i < 8; ++i) {
-    prefix = prefix << 8 | (i < key.size() ? static_cast<uint8_t>(key[i]) : 0);
-  }
-  return prefix;
+// Eight bytes of `key` from `at` on, as a number; behind its end are zeros.
+uint64_t ChunkOf(std::string_view key, size_t at) {
+  uint64_t chunk = 0;
+  if (at >= key.size()) return chunk;
+  std::memcpy(&chunk, key.data() + at, std::min<size_t>(8, key.size() - at));
+  return __builtin_bswap64(LittleEndian(chunk));
 }
 
 // An unlinked file: nothing is left behind, however the process ends.
@@ -154,7 +154,7 @@ absl::Status RecordSorter::Add(std::string_view key, std::string_view payload) {
     absl::Status status = WriteRun();
     if (!status.ok()) return status;
   }
-  entries_.push_back({PrefixOf(key), static_cast<uint32_t>(arena_.size()),
+  entries_.push_back({0, static_cast<uint32_t>(arena_.size()),
                       static_cast<uint32_t>(key.size()),
                       static_cast<uint32_t>(payload.size())});
   arena_.append(key);
@@ -162,12 +162,35 @@ absl::Status RecordSorter::Add(std::string_view key, std::string_view payload) {
   return absl::OkStatus();
 }
 
+// Keys of a minute begin alike for long, so they are sorted by eight bytes
+// after the other, and what has equal ones by the next eight.
+void RecordSorter::SortFrom(size_t at, Entry* begin, Entry* end) {
+  constexpr ptrdiff_t kFew = 4;
+  const auto by_key = [this](const Entry& a, const Entry& b) {
+    return KeyOf(a) < KeyOf(b);
+  };
+  if (end - begin <= kFew) return std::sort(begin, end, by_key);
+  bool alike = true;
+  for (; alike; at += 8) {
+    bool over = true;
+    for (Entry* e = begin; e != end; ++e) {
+      e->chunk = ChunkOf(KeyOf(*e), at);
+      alike &= e->chunk == begin->chunk;
+      over &= e->key_bytes <= at;
+    }
+    // But for zeros at their ends, which the shorter one lacks.
+    if (over) return std::sort(begin, end, by_key);
+  }
+  std::sort(begin, end,
+            [](const Entry& a, const Entry& b) { return a.chunk < b.chunk; });
+  for (Entry* next = begin; begin != end; begin = next) {
+    while (next != end && next->chunk == begin->chunk) ++next;
+    if (next - begin > 1) SortFrom(at, begin, next);
+  }
+}
+
 void RecordSorter::SortEntries() {
-  std::sort(entries_.begin(), entries_.end(),
-            [this](const Entry& a, const Entry& b) {
-              if (a.prefix != b.prefix) return a.prefix < b.prefix;
-              return KeyOf(a) < KeyOf(b);
-            });
+  SortFrom(0, entries_.data(), entries_.data() + entries_.size());
 }
 
 absl::Status RecordSorter::OpenFile() {

@@ -47,7 +47,7 @@ class RecordSorter {
 
  private:
   struct Entry {
-    uint64_t prefix;  // First 8 bytes of the key, big-endian: compares fast.
+    uint64_t chunk;   // Eight bytes of the key, while they are sorted by them.
     uint32_t offset;  // Into arena_: key, then payload.
     uint32_t key_bytes;
     uint32_t payload_bytes;
@@ -67,6 +67,8 @@ class RecordSorter {
                                            e.payload_bytes);
   }
   void SortEntries();
+  // `at`: bytes of the keys that are equal in all.
+  void SortFrom(size_t at, Entry* begin, Entry* end);
   absl::Status OpenFile();
   absl::Status WriteRun();
   // Makes one run of the first `count`.
