@@ -145,10 +145,6 @@ void Episode::AddExplainText(std::string_view name, std::string_view text,
   }
 }
 
-EventTime Episode::belongs_until() const {
-  return daily ? DayOf(start) + kDay - 1 : last_seen + quiet;
-}
-
 void Episode::AddEvidence(const EventSample& sample) {
   if (!sample.has_value()) return;
   const EventTime minute = MinuteOf(sample.time);
@@ -247,20 +243,14 @@ Episode* Episodes::Find(const EpisodeKey& key, EventTime now) {
   return episode;
 }
 
-Episode* Episodes::Touch(std::string_view detector, std::string_view kind,
-                         std::string_view value, EventTime now,
-                         TableHandle* at) {
-  Episode* episode = open_.Find(*at);
-  if (episode == nullptr) {
-    scratch_key_.clear();
-    WireWriter w(&scratch_key_);
-    w.Text(detector);
-    w.Text(kind);
-    if (!value.empty()) w.Text(value);
-    episode = open_.Find(scratch_key_, at);
-  }
-  if (episode == nullptr || now > episode->belongs_until()) return nullptr;
-  return &open_.Touch(scratch_key_, now, at);
+Episode* Episodes::Search(std::string_view detector, std::string_view kind,
+                          std::string_view value, TableHandle* at) {
+  scratch_key_.clear();
+  WireWriter w(&scratch_key_);
+  w.Text(detector);
+  w.Text(kind);
+  if (!value.empty()) w.Text(value);
+  return open_.Find(scratch_key_, at);
 }
 
 void Episodes::Extend(Episode& episode, const Contribution& c) {

@@ -77,7 +77,9 @@ struct alignas(64) Episode {
   // Adds to a list of distinct texts, in order of arrival, at most `max`.
   void AddExplainText(std::string_view name, std::string_view text, size_t max);
   // Last instant at which a further observation still belongs.
-  EventTime belongs_until() const;
+  EventTime belongs_until() const {
+    return daily ? DayOf(start) + kDay - 1 : last_seen + quiet;
+  }
   void AddEvidence(const EventSample& sample);
   // The same, but where the minutes before it leave no room the last one goes.
   void RequireEvidence(const EventSample& sample);
@@ -142,7 +144,12 @@ class Episodes final : public Persistent {
   // is where the episode was found before, and where it is found now: by it,
   // nothing is searched.
   Episode* Touch(std::string_view detector, std::string_view kind,
-                 std::string_view value, EventTime now, TableHandle* at);
+                 std::string_view value, EventTime now, TableHandle* at) {
+    Episode* episode = open_.Find(*at);
+    if (episode == nullptr) episode = Search(detector, kind, value, at);
+    if (episode == nullptr || now > episode->belongs_until()) return nullptr;
+    return open_.Touch(*at, now);
+  }
   // Fetches what a Touch of that handle, and an Extend, will look at.
   void Prefetch(TableHandle at) const { open_.Prefetch(at); }
   // Adds to an open episode that Find or Touch gave for `contribution.first`.
@@ -179,6 +186,8 @@ class Episodes final : public Persistent {
 
  private:
   std::string KeyBytes(const EpisodeKey& key) const;
+  Episode* Search(std::string_view detector, std::string_view kind,
+                  std::string_view value, TableHandle* at);
   void Close(std::string_view key, Episode& episode, EventTime closed);
   void Emit(Episode& episode, AlertStatus status, EventTime closed);
   std::string scratch_key_;

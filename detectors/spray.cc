@@ -85,17 +85,27 @@ void Spray::AddAgents(std::string_view unit, const SmallestHashes& agents,
   if (single && !u->single) --single_;
 }
 
-Spray::State Spray::Add(std::string_view unit, bool internal, uint64_t agent,
-                        EventTime time, uint64_t count, TableHandle* at) {
+Spray::Unit& Spray::Touch(std::string_view unit, EventTime time,
+                          TableHandle* at) {
   const auto forget = [this](std::string_view, Unit& u) { Forget(u); };
-  ForgetAgents(time);
   units_.ExpireUntil(time, forget);
+  if (Unit* known = units_.Touch(*at, time)) {
+    Forget(*known);
+    return *known;
+  }
   const size_t before = units_.size();
   const uint64_t evicted = units_.evicted();
-  TableHandle found;
-  if (at == nullptr) at = &found;
   Unit& u = units_.Touch(unit, time, forget, at);
   if (units_.size() == before && evicted == units_.evicted()) Forget(u);
+  return u;
+}
+
+Spray::State Spray::Add(std::string_view unit, bool internal, uint64_t agent,
+                        EventTime time, uint64_t count, TableHandle* at) {
+  ForgetAgents(time);
+  TableHandle found;
+  if (at == nullptr) at = &found;
+  Unit& u = Touch(unit, time, at);
   u.internal = internal;
   u.AddAgent(agent, time);
   NoteMixed(u, time, *at);

@@ -58,7 +58,10 @@ class Spray final : public Persistent {
     TableHandle unit;
     bool operator<(const Mixed& o) const { return other_last > o.other_last; }
   };
+  // Not counted any more, or not yet.
   void Forget(const Unit& unit);
+  // What it counts for has to be added.
+  Unit& Touch(std::string_view unit, EventTime time, TableHandle* at);
   // If so, and it was not yet: it has two agents within the window.
   void NoteMixed(Unit& unit, EventTime now, TableHandle at);
   // Whose other agent lies before the window has a single one again.

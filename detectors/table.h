@@ -94,6 +94,12 @@ class Table final : public TableBase {
     index_.Prefetch(KeyIndex::HashOf(key));
   }
 
+  // Touches the key that `at` holds; null: it holds none.
+  V* Touch(TableHandle at, EventTime now) {
+    if (!Holds(at)) return nullptr;
+    Relink(at.id, now);
+    return &slot(at.id).value;
+  }
   // Finds or makes the value and touches the key at `now`.
   V& Touch(std::string_view key, EventTime now, TableHandle* at = nullptr) {
     return Touch(key, now, [](std::string_view, V&) {}, at);
@@ -105,18 +111,16 @@ class Table final : public TableBase {
     uint32_t hash = 0;
     uint32_t id = IdOf(key, at, &hash);
     if (id != kNone) {
-      Unlink(id);
-      uint32_t& weight = node(id).weight;
-      if (weight != UINT32_MAX) ++weight;
-    } else {
-      if (index_.size() >= options_.keys_max) EvictOne(on_remove);
-      id = NewSlot();
-      slot(id).key.Set(key);
-      node(id).weight = 1;
-      node(id).hash = hash;
-      index_.Add(hash, id);
-      if (at != nullptr) *at = {id, node(id).generation};
+      Relink(id, now);
+      return slot(id).value;
     }
+    if (index_.size() >= options_.keys_max) EvictOne(on_remove);
+    id = NewSlot();
+    slot(id).key.Set(key);
+    node(id).weight = 1;
+    node(id).hash = hash;
+    index_.Add(hash, id);
+    if (at != nullptr) *at = {id, node(id).generation};
     Link(id, now);
     return slot(id).value;
   }
@@ -273,6 +277,14 @@ class Table final : public TableBase {
     }
     if (used_ == pages_.size() * kPageSlots) pages_.emplace_back();
     return used_++;
+  }
+
+  // One that is touched again.
+  void Relink(uint32_t id, EventTime now) {
+    Unlink(id);
+    uint32_t& weight = node(id).weight;
+    if (weight != UINT32_MAX) ++weight;
+    Link(id, now);
   }
 
   void Link(uint32_t id, EventTime now) {

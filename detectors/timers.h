@@ -25,6 +25,10 @@ class Timers final : public Persistent {
   void Add(EventTime due, uint32_t owner, std::string_view key) {
     timers_.insert({due, owner, std::string(key)});
   }
+  // When the first is due; kMaxTime: there is none.
+  EventTime due() const {
+    return timers_.empty() ? kMaxTime : timers_.begin()->due;
+  }
   // Takes the first timer due at or before `now`. False: none.
   bool Pop(EventTime now, Timer* timer) {
     if (timers_.empty() || timers_.begin()->due > now) return false;

@@ -44,21 +44,25 @@ class Judge::ClusterJudge {
           cluster.detectors.find(entry.info->name)->second;
       if (!settings.enabled) continue;
       detectors_.push_back(
-          {&entry, owner,
+          {&entry,
+           {&episodes_, &knowledge_, &timers_, owner},
            entry.make({&settings, &cluster.inventory, config.keys_max})});
+    }
+    for (Entry& e : detectors_) {
+      if (e.entry->wants_failures) failures_.push_back(&e);
+      if (e.entry->wants_anonymous) anonymous_.push_back(&e);
     }
   }
 
   void Feed(const Judged& judged) {
-    FireTimers(judged.time);
+    if (timers_.due() <= judged.time) FireTimers(judged.time);
+    if (judged.group != nullptr) return FeedRefused(judged);
     if (judged.kind == JudgedKind::kDeed && !FirstOfItsRequest(*judged.deed)) {
       return;
     }
     knowledge_.Judge(judged);
-    for (const Entry& e : detectors_) {
-      if (!Wants(*e.entry, judged)) continue;
-      JudgeContext context = ContextOf(e);
-      e.detector->Judge(judged, context);
+    for (Entry& e : detectors_) {
+      if (Wants(*e.entry, judged)) e.detector->Judge(judged, e.context);
     }
   }
 
@@ -107,13 +111,13 @@ class Judge::ClusterJudge {
     std::set<uint32_t> kept = {kEpisodesOwner};
     for (const Entry& e : detectors_) {
       for (const Entry& o : old.detectors_) {
-        if (o.owner != e.owner) continue;
+        if (o.owner() != e.owner()) continue;
         if (!same(e.entry->info->name)) {
           anew->insert(e.entry->info->name);
           continue;
         }
         CopyAll(o.detector->state(), e.detector->state());
-        kept.insert(e.owner);
+        kept.insert(e.owner());
       }
     }
     timers_.EraseIf(
@@ -140,8 +144,9 @@ class Judge::ClusterJudge {
   static constexpr uint32_t kEpisodesOwner = 0;
   struct Entry {
     const DetectorEntry* entry;
-    uint32_t owner;
+    JudgeContext context;
     std::unique_ptr<Detector> detector;
+    uint32_t owner() const { return context.owner; }
   };
 
   static void Copy(const Persistent& from, Persistent* to) {
@@ -159,15 +164,17 @@ class Judge::ClusterJudge {
   static bool Wants(const DetectorEntry& entry, const Judged& judged) {
     if (judged.fact != nullptr) return true;
     if (judged.sighting != nullptr) return entry.wants_sightings;
-    if (judged.deed != nullptr) return judged.deed->topic == entry.info->name;
-    return judged.group->cls == RefusalClass::kUnauthenticated
-               ? entry.wants_failures
-               : judged.group->cls == RefusalClass::kAnonymous &&
-                     entry.wants_anonymous;
+    return judged.deed->topic == entry.info->name;
   }
 
-  JudgeContext ContextOf(const Entry& e) {
-    return {&episodes_, &knowledge_, &timers_, e.owner};
+  // A flood is full of them: only whom it concerns is looked at.
+  void FeedRefused(const Judged& judged) {
+    const RefusalClass cls = judged.group->cls;
+    if (cls == RefusalClass::kUnauthenticated) {
+      for (Entry* e : failures_) e->detector->Judge(judged, e->context);
+    } else if (cls == RefusalClass::kAnonymous) {
+      for (Entry* e : anonymous_) e->detector->Judge(judged, e->context);
+    }
   }
 
   const Detector& Find(const Episode& episode) const {
@@ -197,10 +204,9 @@ class Judge::ClusterJudge {
     if (timer.owner == kEpisodesOwner) {
       return episodes_.OnTimer(timer.key, due);
     }
-    for (const Entry& e : detectors_) {
-      if (e.owner != timer.owner) continue;
-      JudgeContext context = ContextOf(e);
-      return e.detector->OnTimer(timer.key, due, context);
+    for (Entry& e : detectors_) {
+      if (e.owner() != timer.owner) continue;
+      return e.detector->OnTimer(timer.key, due, e.context);
     }
   }
 
@@ -220,6 +226,8 @@ class Judge::ClusterJudge {
   Table<Marked> deeds_;
   Episodes episodes_;
   std::vector<Entry> detectors_;
+  std::vector<Entry*> failures_;   // That want them;
+  std::vector<Entry*> anonymous_;  // … denied anonymous requests.
 };
 
 Judge::Judge(const EngineConfig& config, Options options)
