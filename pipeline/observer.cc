@@ -24,8 +24,8 @@ constexpr size_t kObservationsMax = 16 << 10;
 
 // Of refusal groups that were taken so many are used again, without the lists
 // of those that hold more.
-constexpr size_t kSpareGroupsMax = 4096;
-constexpr size_t kSpareRefusalsMax = 256;
+constexpr size_t kSpareGroupsMax = kObservationsMax;
+constexpr size_t kSpareRefusalsMax = 32;
 
 constexpr size_t kIdentityTextMax = 512;
 
