@@ -1,6 +1,7 @@
 #include "pipeline/verdict.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "detectors/alert_wire.h"
@@ -11,34 +12,48 @@
 namespace klaxon {
 namespace {
 
-template <typename T>
-void MergePayload(std::string* into, std::string_view payload) {
-  T a;
-  T b;
-  if (!Decode(*into, &a) || !Decode(payload, &b)) return;  // Ours: never.
-  a.Merge(b);
-  into->clear();
-  EncodeTo(a, into);
-}
-
 // Byte 8 of a key is the kind (reorder.h, AppendKey).
 ObservationKind KindOf(std::string_view key) {
   return static_cast<ObservationKind>(key[8]);
 }
 
-void MergeObservations(std::string_view key, std::string* into,
-                       std::string_view payload) {
-  switch (KindOf(key)) {
-    case ObservationKind::kFact:
-      return MergePayload<Fact>(into, payload);
-    case ObservationKind::kSighting:
-      return MergePayload<Sighting>(into, payload);
-    case ObservationKind::kRefusals:
-      return MergePayload<RefusalGroup>(into, payload);
-    case ObservationKind::kDeed:
-      return;  // The same deed twice is one.
+// RecordSorter::Merge. What it decodes is written over the last.
+class Merger {
+ public:
+  void operator()(std::string_view key, std::string* into,
+                  std::string_view payload) {
+    switch (KindOf(key)) {
+      case ObservationKind::kFact:
+        return Merge(&facts_, into, payload);
+      case ObservationKind::kSighting:
+        return Merge(&sightings_, into, payload);
+      case ObservationKind::kRefusals:
+        return Merge(&groups_, into, payload);
+      case ObservationKind::kDeed:
+        return;  // The same deed twice is one.
+    }
   }
-}
+
+ private:
+  template <typename T>
+  static void Merge(std::array<T, 2>* two, std::string* into,
+                    std::string_view payload) {
+    auto& [a, b] = *two;
+    if (!Decode(*into, &a) || !Decode(payload, &b)) return;  // Ours: never.
+    a.Merge(b);
+    into->clear();
+    EncodeTo(a, into);
+  }
+
+  std::array<Fact, 2> facts_;
+  std::array<Sighting, 2> sightings_;
+  std::array<RefusalGroup, 2> groups_;
+};
+
+// A minute that goes to disk is sorted and decoded twice more, which costs as
+// much as all the rest: the tens of thousands of clients that a failing load
+// balancer sends in a minute are still held.
+constexpr size_t kMinuteShare = 4;
 
 void AppendBigEndian(EventTime time, std::string* out) {
   const uint64_t biased = static_cast<uint64_t>(time) ^ (uint64_t{1} << 63);
@@ -115,8 +130,7 @@ class FinalAlerts {
 
 Verdict::Verdict(const EngineConfig& config)
     : config_(config),
-      sorter_({config.reorder_memory_bytes, config.spill_dir},
-              MergeObservations) {}
+      sorter_({config.reorder_memory_bytes, config.spill_dir}, Merger()) {}
 
 template <typename T>
 absl::Status Verdict::AddOne(const T& value) {
@@ -156,10 +170,11 @@ absl::Status Verdict::Conclude(
   Judge judge(config_, {.revisions = false, .emit = [&](const Alert& alert) {
                           alerts.Add(alert);
                         }});
-  MinuteFeed feed({config_.reorder_memory_bytes, config_.spill_dir},
-                  [&judge](const std::string& cluster, const Judged& judged) {
-                    judge.Feed(cluster, judged);
-                  });
+  MinuteFeed feed(
+      {kMinuteShare * config_.reorder_memory_bytes, config_.spill_dir},
+      [&judge](const std::string& cluster, const Judged& judged) {
+        judge.Feed(cluster, judged);
+      });
   while (sorter_.Next(&key_, &payload_)) {
     if (absl::Status s = feed.Add(key_, payload_); !s.ok()) return s;
   }
