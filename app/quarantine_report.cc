@@ -92,10 +92,13 @@ QuarantineReport::~QuarantineReport() {
 
 absl::Status QuarantineReport::Open() {
   if (path_.empty()) return absl::OkStatus();
-  fd_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd_ < 0 && (errno == EACCES || errno == ENXIO)) {
-    fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);  // A pipe or device.
-  }
+  struct stat there{};
+  // Of a pipe or a device not for reading: we would be the reader of our own
+  // pipe, and wait for ourselves once the other one left.
+  const bool device =
+      stat(path_.c_str(), &there) == 0 && !S_ISREG(there.st_mode);
+  fd_ = device ? open(path_.c_str(), O_WRONLY | O_CLOEXEC)
+               : open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd_ < 0) return FileError(path_, "cannot be made");
   absl::Status status = CheckReplaceable(path_, fd_);
   if (!status.ok()) return status;

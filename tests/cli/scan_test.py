@@ -253,6 +253,17 @@ class BadInput(KlaxonTest):
         result = self.scan(log, "--quarantine", log)
         self.assertEqual((result.code, self.read(log)), (2, before))
 
+    def test_a_pipe_whose_reader_left_is_said_and_the_rest_goes_on(self):
+        log = self.write("a.log", burst() + ['{"half": '] * 20_000)
+        os.mkfifo(os.path.join(self.dir, "q"))
+        reader = subprocess.Popen(["head", "-c", "1", "q"], cwd=self.dir,
+                                  stdout=subprocess.PIPE)
+        result = self.scan(log, "--quarantine", "q")
+        self.assertEqual(reader.communicate(timeout=60)[0], b"{")
+        self.assertEqual(result.alerts[0]["count"], 12)
+        self.assertRegex(result.err, r"q: .*; what could not be read is "
+                         r"counted, but no longer kept")
+
     def test_one_bad_line_hides_no_other(self):
         lines = []
         for line in burst():
