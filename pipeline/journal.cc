@@ -126,11 +126,17 @@ absl::Status Journal::Append(std::span<const std::string> records) {
     rows.push_back(codec_.Encode(record));
     bytes += rows.back().size();
   }
-  if (rows.empty() && waiting_.empty() && !garbage_) return absl::OkStatus();
   for (;;) {
+    const std::optional<uint64_t> commit_snapshot =
+        writing_.has_value() ? writing_->commit_with_next : std::nullopt;
+    if (rows.empty() && waiting_.empty() && !garbage_ &&
+        !commit_snapshot.has_value()) {
+      return absl::OkStatus();
+    }
     absl::Status status = CommitChange(
         {.rows = rows,
          .parts = true,
+         .commit_snapshot = commit_snapshot,
          .delete_bytes_max = std::max(kDeleteBytes, 2 * bytes),
          .delete_rows_max = std::max(kDeleteRows, 2 * rows.size())});
     if (!absl::IsResourceExhausted(status)) return status;
@@ -403,17 +409,29 @@ absl::Status Journal::PutSnapshotRow(std::string_view name, std::string row) {
   return status;
 }
 
-absl::Status Journal::CommitSnapshot(uint64_t keep_from_seq) {
+absl::Status Journal::CheckCommit(uint64_t keep_from) const {
   absl::Status status = CheckWriting();
   if (!status.ok()) return status;
-  if (keep_from_seq > writing_->seq + 1) {
+  if (keep_from > writing_->seq + 1) {
     return absl::FailedPreconditionError(
         fmt::format("a snapshot after record {} cannot do without record {}",
-                    writing_->seq, keep_from_seq - 1));
+                    writing_->seq, keep_from - 1));
   }
   if (waiting_.empty() && writing_->next_id == writing_->first_id) {
     return absl::FailedPreconditionError("a snapshot without a part");
   }
+  return absl::OkStatus();
+}
+
+absl::Status Journal::CommitSnapshotWithNext(uint64_t keep_from_seq) {
+  absl::Status status = CheckCommit(keep_from_seq);
+  if (status.ok()) writing_->commit_with_next = keep_from_seq;
+  return status;
+}
+
+absl::Status Journal::CommitSnapshot(uint64_t keep_from_seq) {
+  absl::Status status = CheckCommit(keep_from_seq);
+  if (!status.ok()) return status;
   return CommitMakingRoom({.parts = true,
                            .commit_snapshot = keep_from_seq,
                            .delete_bytes_max = kDeleteBytes,

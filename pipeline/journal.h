@@ -98,7 +98,14 @@ class Journal {
   // as are the parts of the snapshot before.
   // REQUIRES: keep_from_seq <= seq of BeginSnapshot + 1.
   absl::Status CommitSnapshot(uint64_t keep_from_seq);
+  // The same with the next Append, which then is one commit and not a second
+  // one. If that finds no room, the snapshot is given up.
+  absl::Status CommitSnapshotWithNext(uint64_t keep_from_seq);
   void AbortSnapshot();
+  // From BeginSnapshot until it is committed or given up.
+  bool writing_snapshot() const { return writing_.has_value(); }
+  // Not OK: the last one that was begun was given up for want of room.
+  const absl::Status& snapshot_given_up() const { return given_up_; }
 
   bool has_snapshot() const { return head_.has_snapshot(); }
   // REQUIRES: has_snapshot().
@@ -133,6 +140,7 @@ class Journal {
     uint64_t next_id = 0;
     uint32_t crc = 0;
     uint64_t bytes_after = 0;  // Of the records after `seq`, as stored.
+    std::optional<uint64_t> commit_with_next;  // keep_from_seq
   };
   // How much garbage may still go.
   struct Room {
@@ -158,6 +166,7 @@ class Journal {
   absl::Status RunTransaction(const Change& change, JournalHead* head,
                               Writing* writing);
   absl::Status CheckWriting() const;
+  absl::Status CheckCommit(uint64_t keep_from) const;
   absl::Status InsertRecords(const Change& change, JournalHead* head);
   absl::Status InsertParts(Writing* writing);
   absl::Status MoveHeadToSnapshot(const Writing& writing, uint64_t keep_from,

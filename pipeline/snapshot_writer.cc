@@ -136,6 +136,7 @@ absl::Status SnapshotWriter::Step(Journal* journal) {
 }
 
 absl::Status SnapshotWriter::Carry(Journal* journal) {
+  if (child_ < 0) return Commit(journal);
   absl::Status status = Read();
   if (status.ok()) status = PutParts(journal);
   if (!status.ok()) return status;
@@ -189,7 +190,14 @@ absl::Status SnapshotWriter::Complete(Journal* journal) {
     return absl::UnavailableError(
         "no snapshot: the process that writes it failed");
   }
-  absl::Status committed = journal->CommitSnapshot(keep_from_);
+  return journal->CommitSnapshotWithNext(keep_from_);
+}
+
+absl::Status SnapshotWriter::Commit(Journal* journal) {
+  // It went with the records that came meanwhile; if none did, it goes alone.
+  absl::Status committed = journal->writing_snapshot()
+                               ? journal->CommitSnapshot(keep_from_)
+                               : journal->snapshot_given_up();
   HitFailpoint("snapshot.commit.after");
   if (!committed.ok()) return committed;
   Taken();

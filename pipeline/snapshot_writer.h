@@ -58,6 +58,8 @@ class SnapshotWriter {
   absl::Status PutParts(Journal* journal);
   // The pipe is at its end: has the child ended well?
   absl::Status Complete(Journal* journal);
+  // It was complete at the step before.
+  absl::Status Commit(Journal* journal);
   void GiveUp();
   void Taken();
 

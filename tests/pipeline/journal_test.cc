@@ -134,6 +134,37 @@ TEST_F(JournalTest, SnapshotIsWrittenBetweenAppendsAndCountsOnlyAtItsCommit) {
   EXPECT_EQ(journal->bytes_since_snapshot(), 7 * 6u);
 }
 
+TEST_F(JournalTest, ASnapshotCanBeCommittedWithTheNextRecords) {
+  auto journal = Open();
+  Append(*journal, {"1", "2"});
+  ASSERT_TRUE(journal->BeginSnapshot(2).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(journal->CommitSnapshotWithNext(2)));
+  ASSERT_TRUE(journal->PutSnapshotPart("a", "state").ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(journal->CommitSnapshotWithNext(4)));
+  ASSERT_TRUE(journal->CommitSnapshotWithNext(3).ok());
+  EXPECT_FALSE(journal->has_snapshot());
+  EXPECT_TRUE(journal->writing_snapshot());
+  Append(*journal, {"3"});
+  EXPECT_FALSE(journal->writing_snapshot());
+  EXPECT_TRUE(journal->snapshot_given_up().ok());
+  EXPECT_EQ(journal->bytes_since_snapshot(), 2u);
+  journal.reset();
+  const JournalContent content = ContentOf(*Open());
+  EXPECT_EQ(content.snapshot_seq, 2u);
+  EXPECT_EQ(content.first_seq, 3u);
+  EXPECT_EQ(content.records, std::vector<std::string>{"3"});
+}
+
+TEST_F(JournalTest, AnAppendOfNothingCommitsTheSnapshotThatWaitsForIt) {
+  auto journal = Open({.dir = dir_, .snapshot_buffer_bytes_max = 0});
+  ASSERT_TRUE(journal->BeginSnapshot(0).ok());
+  ASSERT_TRUE(journal->PutSnapshotPart("a", "state").ok());
+  Append(*journal, {});
+  ASSERT_TRUE(journal->CommitSnapshotWithNext(1).ok());
+  Append(*journal, {});
+  EXPECT_TRUE(journal->has_snapshot());
+}
+
 TEST_F(JournalTest, AnUnfinishedSnapshotIsForgotten) {
   auto journal = Open({.dir = dir_, .snapshot_buffer_bytes_max = 0});
   Append(*journal, {"1"});
@@ -267,6 +298,24 @@ TEST_F(JournalTest, WhatComesInGoesBeforeASnapshot) {
   EXPECT_FALSE(journal->has_snapshot());
   Snapshot(*journal, 31, 32, "it fits");
   EXPECT_EQ(journal->snapshot_seq(), 31u);
+}
+
+TEST_F(JournalTest, ASnapshotThatWaitsToBeCommittedGivesWayToo) {
+  auto journal = Open({.dir = dir_,
+                       .disk_bytes_max = 8 << 20,
+                       .snapshot_buffer_bytes_max = 100'000});
+  Append(*journal, {"1"});
+  ASSERT_TRUE(journal->BeginSnapshot(1).ok());
+  for (uint64_t i = 0; i < 30; ++i) {
+    ASSERT_TRUE(journal->PutSnapshotPart("p", Noise(100'000, i)).ok());
+  }
+  ASSERT_TRUE(journal->CommitSnapshotWithNext(1).ok());
+  Append(*journal, {Noise(2'000'000)});
+  EXPECT_FALSE(journal->has_snapshot());
+  EXPECT_FALSE(journal->writing_snapshot());
+  EXPECT_TRUE(absl::IsResourceExhausted(journal->snapshot_given_up()));
+  journal.reset();
+  EXPECT_EQ(ContentOf(*Open()).records.size(), 2u);
 }
 
 TEST_F(JournalTest, ASnapshotThatIsTooLargeLeavesTheOldOneValid) {

@@ -186,6 +186,35 @@ TEST_F(SnapshotWriterTest, CarriesALittleWithEachStep) {
   EXPECT_EQ(read, parts);
 }
 
+SnapshotWriter::Save OnePart() {
+  return [](const SnapshotWriter::PutPart& put) { put("a", "part"); };
+}
+
+TEST_F(SnapshotWriterTest, IsCommittedWithRecordsThatCome) {
+  auto journal = Open();
+  ASSERT_NE(journal, nullptr);
+  SnapshotWriter writer;
+  ASSERT_TRUE(writer.Begin(0, 1, journal.get(), OnePart()).ok());
+  while (writer.busy()) {
+    const bool before = journal->has_snapshot();
+    ASSERT_TRUE(writer.Step(journal.get()).ok());
+    EXPECT_EQ(journal->has_snapshot(), before);
+    ASSERT_TRUE(journal->Append({{"a record"}}).ok());
+  }
+  EXPECT_EQ(writer.taken(), 1u);
+  EXPECT_TRUE(journal->has_snapshot());
+}
+
+TEST_F(SnapshotWriterTest, IsCommittedAloneWhereNoneCome) {
+  auto journal = Open();
+  ASSERT_NE(journal, nullptr);
+  SnapshotWriter writer;
+  ASSERT_TRUE(writer.Begin(0, 1, journal.get(), OnePart()).ok());
+  while (writer.busy()) ASSERT_TRUE(writer.Step(journal.get()).ok());
+  EXPECT_EQ(writer.taken(), 1u);
+  EXPECT_TRUE(journal->has_snapshot());
+}
+
 TEST_F(SnapshotWriterTest, OfAChildThatFailsNothingIsKept) {
   auto journal = Open();
   ASSERT_NE(journal, nullptr);
