@@ -524,6 +524,8 @@ absl::Status Daemon::Snapshot(bool now) {
     snapshot_at_ = Clock::now();
     status =
         snapshot_.Begin(seq_, state_->KeepFrom(seq_ + 1), journal_.get(), save);
+  } else {
+    snapshot_.Mend();
   }
   if (status.ok()) return status;
   if (!journal_->status().ok()) return journal_->status();

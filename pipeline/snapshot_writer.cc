@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "detectors/large_blocks.h"
 #include "fmt/format.h"
 #include "pipeline/failpoint.h"
 
@@ -22,6 +23,8 @@ namespace {
 constexpr size_t kCarryBytes = 512 << 10;
 // As much as whoever is not root may ask for. Less does as well, but slower.
 constexpr int kPipeBytes = 1 << 20;
+// At a time, between two commits.
+constexpr std::chrono::microseconds kMendTime(500);
 // The child has time.
 constexpr int kNice = 10;
 
@@ -85,8 +88,16 @@ void SnapshotWriter::GiveUp() {
   }
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
+  mended_ = false;
+  mend_from_ = nullptr;
   end_ = false;
   read_ = std::string();
+}
+
+void SnapshotWriter::Mend() {
+  if (mended_) return;
+  mend_from_ = MendLargeBlocks(mend_from_, kMendTime);
+  mended_ = mend_from_ == nullptr;
 }
 
 void SnapshotWriter::Taken() {
