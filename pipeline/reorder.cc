@@ -1,5 +1,7 @@
 #include "pipeline/reorder.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -8,6 +10,11 @@
 
 namespace klaxon {
 namespace {
+
+// The heap keeps what such a minute held, up to gigabytes, unless it is told
+// not to; and each snapshot's fork would copy the page tables of that. Telling
+// takes little beside the judging of so many.
+constexpr uint32_t kManyObservations = 1 << 16;
 
 void AppendMinute(EventTime minute, ObservationKind kind, std::string* key) {
   const uint64_t biased = static_cast<uint64_t>(minute) ^ (uint64_t{1} << 63);
@@ -223,7 +230,11 @@ void Reorder::ReleaseUntil(EventTime watermark, const Sink& sink) {
     ReleaseMinute(*it->second, std::min(watermark, end),
                   over ? end - 1 : kNoTime, sink);
     if (!over) break;
+    const Minute& content = it->second->content;
+    const bool many =
+        content.groups() + content.sightings() >= kManyObservations;
     buckets_.erase(it);
+    if (many) malloc_trim(0);
   }
   watermark_ = watermark;
 }
