@@ -1,6 +1,7 @@
 #include "pipeline/snapshot_writer.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -56,6 +57,18 @@ void LetGoOfAllBut(int fd, pid_t parent) {
   const auto kept = static_cast<unsigned>(fd);
   if (kept > STDERR_FILENO + 1) close_range(STDERR_FILENO + 1, kept - 1, 0);
   close_range(kept + 1, ~0U, 0);
+}
+
+void Schedule(pid_t process, int policy) {
+  const sched_param none{};
+  sched_setscheduler(process, policy, &none);
+}
+
+// In the child.
+void StepBack() {
+  setpriority(PRIO_PROCESS, 0, kNice + 1);
+  // Only who may become less nice again may leave SCHED_IDLE again.
+  if (setpriority(PRIO_PROCESS, 0, kNice) == 0) Schedule(0, SCHED_IDLE);
 }
 
 bool WriteParts(int fd, Journal* journal, const SnapshotWriter::Save& save) {
@@ -125,11 +138,12 @@ absl::Status SnapshotWriter::Begin(uint64_t seq, uint64_t keep_from,
   child_ = fork();
   if (child_ == 0) {
     LetGoOfAllBut(ends[1], self);
-    setpriority(PRIO_PROCESS, 0, kNice);
+    StepBack();
     _exit(WriteParts(ends[1], journal, save) ? 0 : 1);
   }
   const int error = errno;
   close(ends[1]);
+  idle_ = true;
   if (child_ > 0) return absl::OkStatus();
   GiveUp();
   journal->AbortSnapshot();
@@ -147,6 +161,10 @@ absl::Status SnapshotWriter::Step(Journal* journal) {
 }
 
 absl::Status SnapshotWriter::Carry(Journal* journal) {
+  if (idle_ && std::chrono::steady_clock::now() - begun_ >= idle_time_) {
+    if (child_ > 0) Schedule(child_, SCHED_OTHER);
+    idle_ = false;
+  }
   if (child_ < 0) return Commit(journal);
   absl::Status status = Read();
   if (status.ok()) status = PutParts(journal);

@@ -29,7 +29,13 @@ class SnapshotWriter {
       std::function<void(std::string_view name, std::string_view bytes)>;
   using Save = std::function<void(const PutPart& put)>;
 
-  SnapshotWriter() = default;
+  // The child takes no time from what wakes up on its CPU: the disk's work for
+  // a commit, four times each, would wait for the end of its time slice. But
+  // there may be no CPU that is idle: after `idle_time` it is merely nice, and
+  // from the start where it could not go back (RLIMIT_NICE).
+  explicit SnapshotWriter(
+      std::chrono::seconds idle_time = std::chrono::seconds(30))
+      : idle_time_(idle_time) {}
   ~SnapshotWriter();
   SnapshotWriter(const SnapshotWriter&) = delete;
   SnapshotWriter& operator=(const SnapshotWriter&) = delete;
@@ -66,10 +72,12 @@ class SnapshotWriter {
   void GiveUp();
   void Taken();
 
+  const std::chrono::seconds idle_time_;
   pid_t child_ = -1;
-  int fd_ = -1;       // The pipe; -1: nothing is under way.
-  bool end_ = false;  // Of the pipe.
-  std::string read_;  // Of it, and not put yet.
+  bool idle_ = false;  // It gets what CPU time is left.
+  int fd_ = -1;        // The pipe; -1: nothing is under way.
+  bool end_ = false;   // Of the pipe.
+  std::string read_;   // Of it, and not put yet.
   uint64_t keep_from_ = 0;
   uint64_t bytes_ = 0;  // Put so far, before they were compressed.
   uint64_t taken_ = 0;

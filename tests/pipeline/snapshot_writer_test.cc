@@ -10,12 +10,14 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <filesystem>
 #include <memory>
@@ -110,6 +112,23 @@ TEST_F(SnapshotWriterTest, TheChildKeepsNoPipeOpen) {
   char byte = 0;
   EXPECT_EQ(read(ends[0], &byte, 1), 0);  // Else it would have to wait.
   close(ends[0]);
+}
+
+TEST_F(SnapshotWriterTest, TheChildKeepsNobodyFromACpuAndGetsOneInTheEnd) {
+  auto journal = Open();
+  ASSERT_NE(journal, nullptr);
+  SnapshotWriter writer(std::chrono::seconds(0));
+  ASSERT_TRUE(writer.Begin(0, 1, journal.get(), Endless()).ok());
+  const pid_t child = child_.Wait();
+  ASSERT_NE(child, 0);
+  if (getpriority(PRIO_PROCESS, child) != 10) {
+    EXPECT_EQ(sched_getscheduler(child), SCHED_OTHER);
+    GTEST_SKIP() << "we may not become less nice";
+  }
+  EXPECT_EQ(sched_getscheduler(child), SCHED_IDLE);
+  ASSERT_TRUE(writer.Step(journal.get()).ok());
+  EXPECT_EQ(sched_getscheduler(child), SCHED_OTHER);
+  EXPECT_EQ(getpriority(PRIO_PROCESS, child), 10);
 }
 
 // As waitpid; 0: it did not end within a minute, and was killed.
