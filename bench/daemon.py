@@ -280,12 +280,14 @@ http: {listen: "127.0.0.1:%d"}
         self.report("idle: CPU", 100 * share, "% of a core", 0.5)
         self.report("idle: resident", resident / MIB, "MiB", 64)
 
-    def keys_log(self, path, keys, per_second=100_000):
-        """`keys` clients, each with one failed authentication, of just now."""
-        begin = time.time() - keys / per_second
+    def keys_log(self, path, keys, per_second=100_000, age=0):
+        """`keys` clients, each with one failed authentication, `age` s ago."""
+        begin = time.time() - age - keys / per_second
         with open(path, "w", encoding="utf-8") as log:
             for number in range(keys):
                 log.write(refused(number, begin + number / per_second))
+            log.flush()
+            os.fsync(log.fileno())  # Now, and not while commits are measured.
         return keys
 
     def recovery(self):
@@ -360,12 +362,15 @@ http: {listen: "127.0.0.1:%d"}
     def snapshot(self):
         folder = self.folder("snapshot")
         log = os.path.join(folder, "audit.log")
-        keys = self.keys_log(log, self.options.keys)
+        keys = self.keys_log(log, self.options.keys, age=60)
+        with open(log, "a", encoding="utf-8") as more:
+            more.write(event(0, time.time()))  # So that their minute is over.
         daemon = Daemon(self.klaxon, folder, self.config(
             folder, log, snapshot_interval="10s"))
         daemon.wait("the backlog", lambda: daemon.metric(
-            "klaxon_input_events_total") == keys and
-            daemon.get("/readyz")[0] == 200, 0.1)
+            "klaxon_input_events_total") == keys + 1 and
+            daemon.get("/readyz")[0] == 200 and
+            daemon.metric("klaxon_reorder_observations") < 100, 0.1)
         first = daemon.metric("klaxon_snapshots_total")
         before = daemon.get("/metrics")[1]
         self.latencies(daemon, log, self.options.seconds)
