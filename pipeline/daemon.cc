@@ -9,6 +9,7 @@
 #include "pipeline/daemon_running.h"
 #include "pipeline/engine_config_wire.h"
 #include "pipeline/failpoint.h"
+#include "pipeline/read_ahead.h"
 
 namespace klaxon {
 namespace {
@@ -144,20 +145,19 @@ absl::Status Daemon::Replay() {
     }
   }
   bool refed = first_live == 1;
-  absl::Status read = journal_->ReadRecords(
-      journal_->first_seq(), [&](uint64_t seq, std::string_view bytes) {
-        absl::StatusOr<JournalRecord> record = DecodeJournalRecord(bytes);
-        if (!record.ok()) return record.status();
-        if (seq < first_live) {
-          state_->Refeed(seq, std::move(*record));
-          return absl::OkStatus();
-        }
-        if (!refed) {
-          refed = true;
-          if (absl::Status s = state_->EndRefeed(); !s.ok()) return s;
-        }
-        return ApplyStored(seq, std::move(*record));
-      });
+  absl::Status read =
+      ReadAhead(journal_.get(), journal_->first_seq(),
+                [&](uint64_t seq, JournalRecord&& record) {
+                  if (seq < first_live) {
+                    state_->Refeed(seq, std::move(record));
+                    return absl::OkStatus();
+                  }
+                  if (!refed) {
+                    refed = true;
+                    if (absl::Status s = state_->EndRefeed(); !s.ok()) return s;
+                  }
+                  return ApplyStored(seq, std::move(record));
+                });
   if (!read.ok()) return read;
   seq_ = journal_->last_seq();
   return refed ? absl::OkStatus() : state_->EndRefeed();

@@ -33,18 +33,22 @@ void PutList(const List& list, WireWriter* w) {
 template <typename List>
 void GetList(WireReader* r, List* list) {
   std::string again;
-  for (uint64_t n = r->Count(); n > 0 && r->ok(); --n) {
+  size_t size = 0;
+  for (uint64_t n = r->Count(); n > 0 && r->ok(); --n, ++size) {
     const std::string_view bytes = r->Text();
-    if (!r->ok() || !Decode(bytes, &list->emplace_back())) {
+    if (size == list->size()) list->emplace_back();
+    auto& value = (*list)[size];
+    if (!r->ok() || !Decode(bytes, &value)) {
       r->Fail();
       return;
     }
     // What no writer writes, such as a group that does not list a path of its
     // own, would be another record when written again.
     again.clear();
-    EncodeTo(list->back(), &again);
+    EncodeTo(value, &again);
     if (again != bytes) r->Fail();
   }
+  list->resize(size);
 }
 
 void Put(const Observations& observations, WireWriter* w) {
@@ -110,6 +114,7 @@ void Get(WireReader* r, BatchRecord* batch) {
   batch->newest = r->Int();
   batch->ingested_ns = r->Int();
   for (auto field : kCounts) batch->counts.*field = r->Uint();
+  batch->gaps.clear();
   for (uint64_t n = r->Count(); n > 0 && r->ok(); --n) {
     Get(r, &batch->gaps.emplace_back());
   }
@@ -232,6 +237,13 @@ void EncodeTo(const JournalRecord& record, std::string* out) {
 }
 
 absl::StatusOr<JournalRecord> DecodeJournalRecord(std::string_view bytes) {
+  JournalRecord record;
+  absl::Status status = DecodeOver(bytes, &record);
+  if (!status.ok()) return status;
+  return record;
+}
+
+absl::Status DecodeOver(std::string_view bytes, JournalRecord* record) {
   WireReader reader(bytes);
   const uint64_t version = reader.Uint();
   const uint64_t kind = reader.Uint();
@@ -244,13 +256,17 @@ absl::StatusOr<JournalRecord> DecodeJournalRecord(std::string_view bytes) {
         "wrote; this one knows {} kinds in version {}",
         kind, version, kNames.size(), kJournalRecordVersion));
   }
-  JournalRecord record = EmptyOfKind(kind - 1);
-  std::visit([&reader](auto& value) { Get(&reader, &value); }, record);
+  // Only batches are large; of all others Get knows empty ones alone.
+  if (record->index() != kind - 1 ||
+      !std::holds_alternative<BatchRecord>(*record)) {
+    *record = EmptyOfKind(kind - 1);
+  }
+  std::visit([&reader](auto& value) { Get(&reader, &value); }, *record);
   if (!reader.done()) {
     return absl::DataLossError(
         fmt::format("a malformed journal record of kind {}", kNames[kind - 1]));
   }
-  return record;
+  return absl::OkStatus();
 }
 
 }  // namespace klaxon

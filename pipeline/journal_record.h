@@ -115,5 +115,8 @@ void EncodeTo(const JournalRecord& record, std::string* out);
 // FailedPrecondition: a version or kind that a newer program wrote. DataLoss:
 // malformed, and which kind it claims to be.
 absl::StatusOr<JournalRecord> DecodeJournalRecord(std::string_view bytes);
+// The same into `*record`, whose memory is used again. Not OK: it holds
+// anything.
+absl::Status DecodeOver(std::string_view bytes, JournalRecord* record);
 
 }  // namespace klaxon

@@ -242,6 +242,20 @@ TEST(JournalRecord, ComesBackAsItWas) {
   }
 }
 
+// Whatever was there before, and of whatever kind.
+TEST(JournalRecord, IsDecodedOverAnother) {
+  Random random(RandomSeed());
+  SCOPED_TRACE(RandomSeed());
+  JournalRecord record;
+  for (int i = 0; i < 3000; ++i) {
+    std::string bytes = Bytes(RandomRecord(random));
+    if (random() % 10 == 0) bytes.resize(random() % bytes.size());
+    const absl::Status status = DecodeOver(bytes, &record);
+    ASSERT_EQ(status, DecodeJournalRecord(bytes).status());
+    if (status.ok()) ASSERT_EQ(Bytes(record), bytes);
+  }
+}
+
 // Bytes alone could hide a field that neither side knows of.
 TEST(JournalRecord, ABatchKeepsEveryField) {
   BatchRecord batch;
