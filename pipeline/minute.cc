@@ -195,6 +195,7 @@ void Minute::CollectItems(EventTime until, bool stays) {
     if (deeds_[i].time >= until) continue;
     items_.push_back({deeds_[i].time, JudgedKind::kDeed, i, 0});
   }
+  if (folded_ != nullptr) folded_->AppendItems(until, &items_);
 }
 
 ItemHash Minute::HashOf(const JudgedItem& item) const {
@@ -204,7 +205,10 @@ ItemHash Minute::HashOf(const JudgedItem& item) const {
     case JudgedKind::kSeen:
       return klaxon::HashOf(sightings_[item.index]);
     case JudgedKind::kRefusal: {
-      const RefusalGroup& group = groups_[item.index];
+      const RefusalGroup& group =
+          item.index & JudgedItem::kFolded
+              ? folded_->Read(item.index & ~JudgedItem::kFolded)
+              : groups_[item.index];
       return klaxon::HashOf(group, group.kept[item.detail]);
     }
     default:
@@ -243,10 +247,15 @@ void Minute::LookAhead(size_t item, Judged* judged) const {
   constexpr size_t kGroup = 16;  // Before it is asked for its refusals.
   if (item + kGroup < items_.size() &&
       items_[item + kGroup].kind == JudgedKind::kRefusal) {
-    const RefusalGroup& group = groups_[items_[item + kGroup].index];
-    __builtin_prefetch(&group.kept);
-    __builtin_prefetch(&group.dropped);
-    __builtin_prefetch(&group.client);
+    const uint32_t index = items_[item + kGroup].index;
+    if (index & JudgedItem::kFolded) {
+      folded_->Prefetch(index & ~JudgedItem::kFolded);
+    } else {
+      const RefusalGroup& group = groups_[index];
+      __builtin_prefetch(&group.kept);
+      __builtin_prefetch(&group.dropped);
+      __builtin_prefetch(&group.client);
+    }
   }
   for (size_t i = 0; i < Judged::kSoon.size(); ++i) {
     const size_t at = item + Judged::kSoon[i];
@@ -254,6 +263,7 @@ void Minute::LookAhead(size_t item, Judged* judged) const {
     if (at >= items_.size()) continue;
     const JudgedItem& soon = items_[at];
     if (soon.kind != JudgedKind::kRefusal) continue;
+    if (soon.index & JudgedItem::kFolded) continue;
     judged->soon[i] = sent_[soon.index].group_id;
     if (i == 0) groups_[soon.index].kept.Prefetch(soon.detail);
   }
@@ -262,13 +272,21 @@ void Minute::LookAhead(size_t item, Judged* judged) const {
 void Minute::HandOnRefusal(size_t index, bool stays, Judged* judged,
                            const JudgedSink& sink) {
   const JudgedItem& item = items_[index];
-  Sent& sent = sent_[item.index];
   judged->time = item.time;
+  judged->first_of_group = item.detail == 0;
+  LookAhead(index, judged);
+  if (item.index & JudgedItem::kFolded) {
+    const RefusalGroup& group =
+        folded_->Read(item.index & ~JudgedItem::kFolded);
+    judged->group = &group;
+    judged->group_id = 0;
+    judged->refusal = &group.kept[item.detail];
+    return sink(group.cluster, *judged);
+  }
+  Sent& sent = sent_[item.index];
   judged->group = &groups_[item.index];
   judged->group_id = sent.group_id;
   judged->refusal = &judged->group->kept[item.detail];
-  judged->first_of_group = item.detail == 0;
-  LookAhead(index, judged);
   if (stays) sent.requests.push_back(judged->refusal->request);
   sink(*sent.cluster, *judged);
 }

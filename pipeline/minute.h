@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,13 @@ using JudgedSink =
 // One thing to judge, before it is looked up.
 struct JudgedItem {
   static constexpr uint32_t kNewKey = 1u << 31;
+  static constexpr uint32_t kFolded = 1u << 31;
 
   EventTime time;
   JudgedKind kind;
-  uint32_t index;   // Into the minute's list of its kind.
+  // Into the minute's list of its kind; of a group that is folded its number,
+  // and kFolded.
+  uint32_t index;
   uint32_t detail;  // kSeen: raised flags, kNewKey; kRefusal: its index.
 };
 
@@ -51,11 +55,26 @@ void AppendSeen(const Sighting& sighting, uint32_t index, bool key_done,
                 uint32_t flags_done, EventTime until,
                 std::vector<JudgedItem>* items);
 
+// Refusal groups of a minute that are kept elsewhere, in another form.
+class FoldedGroups {
+ public:
+  virtual ~FoldedGroups() = default;
+  // Adds what is to be judged of them before `until`, and was not added before.
+  virtual void AppendItems(EventTime until, std::vector<JudgedItem>* items) = 0;
+  virtual void Prefetch(uint32_t number) const = 0;
+  // Lives until the next call.
+  virtual const RefusalGroup& Read(uint32_t number) = 0;
+};
+
 class Minute {
  public:
   // `*next_group_id` numbers the groups (Judged::group_id); shared by all
   // minutes that one judge is fed from.
   explicit Minute(uint64_t* next_group_id) : next_group_id_(next_group_id) {}
+
+  // They are handed on with what is here, but for their totals. `folded` must
+  // outlive every HandOn.
+  void SetFolded(FoldedGroups* folded) { folded_ = folded; }
 
   // Each returns a value to be written over, as large as it was before.
   Fact& AddFact() { return facts_.emplace_back(); }
@@ -76,6 +95,10 @@ class Minute {
   // A sighting or group was added or merged, so there may be something of it to
   // hand on. Only needed where HandOn is called with `stays`.
   void Touch(ObservationKind kind, uint32_t index);
+  // Of a group that was just added, these were handed on before.
+  void SetSent(uint32_t index, std::span<const uint64_t> requests) {
+    sent_[index].requests.assign(requests.begin(), requests.end());
+  }
 
   // Hands on all before `until` that was not yet. `stays`: more of this minute
   // may come, so what went is remembered, or forgotten where nothing will ask;
@@ -112,6 +135,7 @@ class Minute {
   void LookAhead(size_t item, Judged* judged) const;
 
   uint64_t* next_group_id_;
+  FoldedGroups* folded_ = nullptr;  // Null: there are none.
   std::vector<Fact> facts_;
   std::vector<Deed> deeds_;
   // Large: never moved once made. Those past the parallel list's end are spare.

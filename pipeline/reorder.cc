@@ -3,10 +3,12 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 #include <vector>
 
-#include "detectors/key_index.h"
+#include "pipeline/minute_keys.h"
+#include "pipeline/open_groups.h"
 
 namespace klaxon {
 namespace {
@@ -64,91 +66,36 @@ void AppendKey(const Deed& value, std::string* key) {
   for (const auto& [name, text] : value.fields) w.Text(text);
 }
 
-namespace {
-
-// Keys, numbered as they come: equal ones are merged, totals are given in their
-// order.
-class Keys {
- public:
-  // The number of the value's key; of one that is new, as many as there were.
-  template <typename T>
-  uint32_t Find(const T& value) {
-    const size_t begin = bytes_.size();
-    AppendKey(value, &bytes_);
-    const std::string_view key = std::string_view(bytes_).substr(begin);
-    const uint32_t hash = KeyIndex::HashOf(key);
-    uint32_t found =
-        index_.Find(hash, [&](uint32_t id) { return (*this)[id] == key; });
-    if (found != KeyIndex::kNone) {
-      bytes_.resize(begin);
-      return found;
-    }
-    found = static_cast<uint32_t>(ends_.size());
-    ends_.push_back(bytes_.size());
-    index_.Add(hash, found);
-    return found;
-  }
-  std::vector<uint32_t> InOrder() const {
-    std::vector<std::pair<std::string_view, uint32_t>> keys;
-    keys.reserve(ends_.size());
-    for (uint32_t id = 0; id < ends_.size(); ++id) {
-      keys.emplace_back((*this)[id], id);
-    }
-    std::sort(keys.begin(), keys.end());
-    std::vector<uint32_t> order;
-    order.reserve(keys.size());
-    for (const auto& [key, id] : keys) order.push_back(id);
-    return order;
-  }
-
- private:
-  std::string_view operator[](uint32_t id) const {
-    const size_t begin = id == 0 ? 0 : ends_[id - 1];
-    return std::string_view(bytes_).substr(begin, ends_[id] - begin);
-  }
-
-  KeyIndex index_;
-  std::string bytes_;  // Of all keys.
-  std::vector<size_t> ends_;
-};
-
-}  // namespace
-
 // One minute, with parts of equal keys merged.
 struct Reorder::Bucket {
-  explicit Bucket(uint64_t* next_group_id) : content(next_group_id) {}
+  Bucket(uint64_t* next_group_id, size_t whole_groups_max)
+      : content(next_group_id), groups(&content, whole_groups_max) {
+    content.SetFolded(&groups);
+  }
 
   void Add(Sighting&& value) {
     const uint32_t index = sightings.Find(value);
     if (index == content.sightings()) {
-      content.AddSighting() = std::move(value);
+      std::swap(content.AddSighting(), value);
     } else {
       content.sighting(index).Merge(value);
     }
     content.Touch(ObservationKind::kSighting, index);
   }
-  void Add(RefusalGroup&& value) {
-    const uint32_t index = groups.Find(value);
-    if (index == content.groups()) {
-      content.AddGroup() = std::move(value);
-    } else {
-      content.group(index).Merge(value);
-    }
-    content.Touch(ObservationKind::kRefusals, index);
-  }
 
   Minute content;
-  Keys sightings;
-  Keys groups;
+  MinuteKeys sightings;
+  OpenGroups groups;
 };
 
-Reorder::Reorder() = default;
+Reorder::Reorder(size_t whole_groups_max)
+    : whole_groups_max_(whole_groups_max) {}
 Reorder::~Reorder() = default;
 
 Reorder::Bucket& Reorder::BucketFor(EventTime minute) {
   std::unique_ptr<Bucket>& bucket = buckets_[minute];
   if (bucket == nullptr) {
-    bucket = std::make_unique<Bucket>(&next_group_id_);
+    bucket = std::make_unique<Bucket>(&next_group_id_, whole_groups_max_);
   }
   return *bucket;
 }
@@ -172,7 +119,7 @@ uint64_t Reorder::pending() const {
   uint64_t pending = 0;
   for (const auto& [minute, bucket] : buckets_) {
     pending += bucket->content.facts().size() + bucket->content.deeds().size() +
-               bucket->content.sightings() + bucket->content.groups();
+               bucket->content.sightings() + bucket->groups.size();
   }
   return pending;
 }
@@ -190,7 +137,7 @@ void Reorder::Put(Observations&& observations) {
     BucketFor(s.minute).Add(std::move(s));
   }
   for (RefusalGroup& g : observations.refusals) {
-    BucketFor(g.minute).Add(std::move(g));
+    BucketFor(g.minute).groups.Add(std::move(g));
   }
   for (Deed& d : observations.deeds) {
     BucketFor(MinuteOf(d.time)).content.AddDeed() = std::move(d);
@@ -205,10 +152,11 @@ void Reorder::ReleaseMinute(Bucket& bucket, EventTime until,
   const bool stays = total_time == kNoTime;
   bucket.content.HandOn(until, stays, sink);
   if (stays) return;
-  for (uint32_t index : bucket.groups.InOrder()) {
-    bucket.content.HandOnGroupTotal(index, total_time, sink);
-  }
-  for (uint32_t index : bucket.sightings.InOrder()) {
+  bucket.groups.HandOnTotals(total_time, sink);
+  std::vector<uint32_t> sightings(bucket.content.sightings());
+  std::iota(sightings.begin(), sightings.end(), 0);
+  bucket.sightings.Sort(&sightings);
+  for (uint32_t index : sightings) {
     bucket.content.HandOnTotal(bucket.content.sighting(index), total_time,
                                sink);
   }

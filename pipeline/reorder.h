@@ -27,7 +27,8 @@ class Reorder {
  public:
   using Sink = JudgedSink;
 
-  Reorder();
+  // So many refusal groups of a minute are never folded (open_groups.h).
+  explicit Reorder(size_t whole_groups_max = 4096);
   ~Reorder();
 
   void Add(Observations&& observations);
@@ -61,6 +62,7 @@ class Reorder {
   void Put(Observations&& observations);
   void ReleaseUntil(EventTime watermark, const Sink& sink);
 
+  const size_t whole_groups_max_;
   uint64_t next_group_id_ = 1;
   std::map<EventTime, std::unique_ptr<Bucket>> buckets_;
   EventTime watermark_ = kNoTime;

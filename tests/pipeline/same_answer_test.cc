@@ -322,8 +322,10 @@ std::vector<Record> MakeJournal(const EngineConfig& config,
 // The back half of a daemon, fed by journal records and nothing else.
 class Back {
  public:
-  Back(const EngineConfig& config, int sources, Nanos reorder)
-      : judge_(config, {.revisions = true, .emit = [this](const Alert& alert) {
+  // `whole_max`: how many refusal groups of a minute are not folded.
+  Back(const EngineConfig& config, int sources, Nanos reorder, size_t whole_max)
+      : reorder_(whole_max),
+        judge_(config, {.revisions = true, .emit = [this](const Alert& alert) {
                           std::string json;
                           AppendJson(alert, &json);
                           told.push_back(json);
@@ -382,7 +384,8 @@ TEST(SameAnswer, AnySourcesRestartsAndSnapshots) {
         MakeJournal(config, lines, sources, reorder / 2, random);
 
     // One uninterrupted run; snapshots on the way.
-    Back whole(config, sources, reorder);
+    const size_t whole_max = Pick(random, 2) == 0 ? 0 : 4096;
+    Back whole(config, sources, reorder, whole_max);
     std::map<size_t, std::pair<std::string, size_t>> snapshots;
     for (size_t i = 0; i < journal.size(); ++i) {
       if (Pick(random, 4) == 0) {
@@ -402,7 +405,7 @@ TEST(SameAnswer, AnySourcesRestartsAndSnapshots) {
     // Restarts: from a snapshot, the rest is told again, word for word.
     for (const auto& [at, snapshot] : snapshots) {
       if (Pick(random, 3) != 0) continue;
-      Back restarted(config, sources, reorder);
+      Back restarted(config, sources, reorder, whole_max);
       ASSERT_TRUE(restarted.Load(snapshot.first));
       for (size_t i = 0; i < at; ++i) restarted.FeedJudged(journal[i]);
       ASSERT_EQ(restarted.Save(), snapshot.first);
