@@ -289,7 +289,6 @@ void LiveState::Refeed(uint64_t seq, JournalRecord&& record) {
 }
 
 absl::Status LiveState::EndRefeed() {
-  reorder_->EndJudged();
   if (config_ == nullptr || !judge_->Load(judge_bytes_)) {
     return absl::DataLossError("the snapshot's judge cannot be read");
   }

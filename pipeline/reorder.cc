@@ -126,9 +126,7 @@ uint64_t Reorder::pending() const {
 
 void Reorder::AddJudged(Observations&& observations) {
   Put(std::move(observations));
-}
-
-void Reorder::EndJudged() {
+  // At once, as then: what is over goes.
   ReleaseUntil(watermark_, [](const std::string&, const Judged&) {});
 }
 

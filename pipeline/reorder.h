@@ -34,11 +34,10 @@ class Reorder {
   void Add(Observations&& observations);
 
   // After a restart, before all else: what was handed on before `watermark` in
-  // an earlier run is not handed on again. StartAt once; AddJudged with all
-  // that was added then and may be of a minute that is not over; EndJudged.
+  // an earlier run is not handed on again. StartAt once; then AddJudged with
+  // all that was added then and may be of a minute that is not over.
   void StartAt(EventTime watermark) { watermark_ = watermark; }
   void AddJudged(Observations&& observations);
-  void EndJudged();
 
   void Release(EventTime watermark, const Sink& sink);
   // End of input: everything left; totals of unfinished minutes are given at

@@ -89,7 +89,6 @@ class Told {
       Observations copy = record;
       reorder_.AddJudged(std::move(copy));
     }
-    reorder_.EndJudged();
   }
 
   std::vector<std::string> texts;
