@@ -143,6 +143,7 @@ absl::Status Daemon::Replay() {
     if (!ledger_.Load(&r) || !r.done()) {
       return absl::DataLossError("the snapshot's outbox cannot be read");
     }
+    state_->BeginRefeed();
   }
   bool refed = first_live == 1;
   absl::Status read =

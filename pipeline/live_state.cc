@@ -281,6 +281,13 @@ absl::Status LiveState::Load(std::string_view name, std::string_view bytes) {
   return r.done() ? absl::OkStatus() : damaged;
 }
 
+// Reorder buffer and judge know nothing of each other.
+void LiveState::BeginRefeed() {
+  if (judge_ == nullptr) return;
+  judge_loading_ = std::async(std::launch::async,
+                              [this] { return judge_->Load(judge_bytes_); });
+}
+
 void LiveState::Refeed(uint64_t seq, JournalRecord&& record) {
   auto* batch = std::get_if<BatchRecord>(&record);
   if (batch == nullptr) return;
@@ -289,7 +296,7 @@ void LiveState::Refeed(uint64_t seq, JournalRecord&& record) {
 }
 
 absl::Status LiveState::EndRefeed() {
-  if (config_ == nullptr || !judge_->Load(judge_bytes_)) {
+  if (!judge_loading_.valid() || !judge_loading_.get()) {
     return absl::DataLossError("the snapshot's judge cannot be read");
   }
   judge_bytes_ = std::string();

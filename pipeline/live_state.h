@@ -4,15 +4,17 @@
 // alerts, revisions included (design.md, law 1).
 //
 // Protocol. Fresh: Apply from the first record on. After a restart: Load every
-// part of the snapshot; Refeed the records up to the snapshot's that are still
-// kept; EndRefeed; Apply the records behind it.
+// part of the snapshot; BeginRefeed; Refeed the records up to the snapshot's
+// that are still kept; EndRefeed; Apply the records behind it.
 //
-// One thread.
+// One thread. (Between BeginRefeed and EndRefeed another one, inside, loads the
+// judge.)
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <string>
@@ -91,6 +93,7 @@ class LiveState {
   uint64_t KeepFrom(uint64_t next_seq) const;
   // DataLoss: not what Save gave.
   absl::Status Load(std::string_view name, std::string_view bytes);
+  void BeginRefeed();  // Every part was loaded.
   void Refeed(uint64_t seq, JournalRecord&& record);
   // DataLoss: not what Save gave.
   absl::Status EndRefeed();
@@ -118,7 +121,8 @@ class LiveState {
   uint64_t reconfigured_ = 0;
   uint64_t observations_ = 0;
   bool ended_ = false;
-  std::string judge_bytes_;  // Of a snapshot being loaded.
+  std::string judge_bytes_;          // Of a snapshot being loaded.
+  std::future<bool> judge_loading_;  // Before what it uses is gone.
 };
 
 }  // namespace klaxon
