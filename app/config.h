@@ -95,6 +95,7 @@ struct StateConfig {
   Nanos commit_interval = kSecond / 20;
   Nanos snapshot_interval = 10 * kMinute;
   uint64_t snapshot_journal_bytes = 64 << 20;
+  Nanos snapshot_replay = 2 * kSecond;
   uint64_t disk_bytes_max = uint64_t{4} << 30;
   bool operator==(const StateConfig&) const = default;
 };

@@ -137,6 +137,7 @@ DaemonOptions DaemonRun::Options() {
   options.snapshot_interval =
       absl::Nanoseconds(config_.state.snapshot_interval);
   options.snapshot_journal_bytes = config_.state.snapshot_journal_bytes;
+  options.snapshot_replay = absl::Nanoseconds(config_.state.snapshot_replay);
   options.until_end = line_.until_end;
   options.version = KLAXON_VERSION;
   options.clock = [] { return absl::Now(); };

@@ -170,7 +170,7 @@ class Bench:
         return """sources: [{file: {path: %s}}]
 sinks: [{file: {path: %s/alerts.ndjson}}]
 state: {dir: %s/state, snapshot_journal: %s, snapshot_interval: %s,
-        keys_max: %d}
+        snapshot_replay: 1d, keys_max: %d}
 http: {listen: "127.0.0.1:%d"}
 %s
 """ % (log, folder, folder, snapshot_journal, snapshot_interval, keys,

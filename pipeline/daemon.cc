@@ -1,5 +1,7 @@
 #include "pipeline/daemon.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -34,6 +36,14 @@ std::string Text(const absl::Status& status) {
   return std::string(status.message());
 }
 
+// CPU time of this thread.
+std::chrono::nanoseconds ThreadTime() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) +
+         std::chrono::nanoseconds(time.tv_nsec);
+}
+
 std::string RandomInstance() {
   uint64_t random[2] = {};
   FillWithRandom(random, sizeof(random));
@@ -53,7 +63,12 @@ std::string AppliedBytes(const ReloadRecord& reload) {
 Daemon::Daemon(DaemonOptions options, EngineConfig config)
     : options_(std::move(options)),
       config_(std::make_shared<const EngineConfig>(std::move(config))),
-      queue_(kQueueBytesMax) {}
+      queue_(kQueueBytesMax),
+      schedule_(
+          {.interval = absl::ToChronoNanoseconds(options_.snapshot_interval),
+           .journal_bytes = options_.snapshot_journal_bytes,
+           .replay = absl::ToChronoNanoseconds(options_.snapshot_replay)},
+          Clock::now()) {}
 
 Daemon::~Daemon() {
   Stop();
@@ -165,6 +180,13 @@ absl::Status Daemon::Replay() {
 }
 
 absl::Status Daemon::ApplyStored(uint64_t seq, JournalRecord&& record) {
+  const std::chrono::nanoseconds begin = ThreadTime();
+  absl::Status status = ApplyToState(seq, std::move(record));
+  schedule_.Judged(ThreadTime() - begin);
+  return status;
+}
+
+absl::Status Daemon::ApplyToState(uint64_t seq, JournalRecord&& record) {
   if (const auto* acks = std::get_if<AcknowledgementRecord>(&record)) {
     for (const OutboxAck& ack : acks->acks) {
       if (absl::Status s = ledger_.Apply(ack); !s.ok()) return s;
@@ -210,7 +232,6 @@ absl::Status Daemon::Begin() {
     dispatcher_->Add(sink.options.name, std::move(sink.sink), sink.delivery);
   }
   RefillOutbox(ledger_, dispatcher_.get());
-  snapshot_at_ = Clock::now();
   live_ = true;
   alerts_.Begin(ledger_, options_.clock());
   reconfigured_before_ = state_->reconfigured();
@@ -517,12 +538,11 @@ absl::Status Daemon::Snapshot(bool now) {
     status = snapshot_.TakeNow(seq_, state_->KeepFrom(seq_ + 1), journal_.get(),
                                save);
   } else if (snapshot_.busy()) {
+    const uint64_t taken = snapshot_.taken();
     status = snapshot_.Step(journal_.get());
-  } else if (Clock::now() - snapshot_at_ >=
-                 absl::ToChronoMilliseconds(options_.snapshot_interval) ||
-             journal_->bytes_since_snapshot() >=
-                 options_.snapshot_journal_bytes) {
-    snapshot_at_ = Clock::now();
+    if (snapshot_.taken() != taken) schedule_.Taken(snapshot_.took());
+  } else if (schedule_.Due(Clock::now(), journal_->bytes_since_snapshot())) {
+    schedule_.Begun(Clock::now());
     status =
         snapshot_.Begin(seq_, state_->KeepFrom(seq_ + 1), journal_.get(), save);
   } else {

@@ -33,6 +33,7 @@
 #include "pipeline/outbox.h"
 #include "pipeline/outbox_dispatcher.h"
 #include "pipeline/pending_queue.h"
+#include "pipeline/snapshot_schedule.h"
 #include "pipeline/snapshot_writer.h"
 #include "pipeline/tally.h"
 #include "sinks/sink.h"
@@ -85,9 +86,10 @@ struct DaemonOptions {
   uint64_t disk_bytes_max = uint64_t{4} << 30;
   // At least so long between two commits, unless much waits.
   absl::Duration commit_interval = absl::Milliseconds(50);
-  // A snapshot is due after so long, or so much journal.
+  // A snapshot is due after so long, so much journal, or so much judging.
   absl::Duration snapshot_interval = absl::Minutes(10);
   uint64_t snapshot_journal_bytes = 64 << 20;
+  absl::Duration snapshot_replay = absl::Seconds(2);
   // How long sinks may take for what they were given when we end.
   absl::Duration drain_timeout = absl::Seconds(10);
   // Ends when every source has been read to its end and every sink has all.
@@ -150,6 +152,7 @@ class Daemon {
   absl::Status OpenState();
   absl::Status Replay();
   absl::Status ApplyStored(uint64_t seq, JournalRecord&& record);
+  absl::Status ApplyToState(uint64_t seq, JournalRecord&& record);
   absl::Status Begin();
   ReloadRecord MakeReload() const;
   void StartSource(DaemonSource source, bool trial);
@@ -215,7 +218,7 @@ class Daemon {
   std::unique_ptr<Reloading> reloading_;
   std::vector<std::string> held_;
   std::chrono::steady_clock::time_point committed_;
-  std::chrono::steady_clock::time_point snapshot_at_;
+  SnapshotSchedule schedule_;
   bool strangers_idle_ = false;  // ForgetLanesOfOthers was done.
   bool paused_ = false;
 

@@ -127,7 +127,7 @@ sinks:
     clusters: [edge-7]
     required: true
     name: archive
-state: {dir: /var/lib/klaxon, commit_interval: 50ms, snapshot_interval: 10m, snapshot_journal: 64MiB, keys_max: 5000, reorder: {file: 500ms, kafka: 5s, webhook: 2s}}
+state: {dir: /var/lib/klaxon, commit_interval: 50ms, snapshot_interval: 10m, snapshot_journal: 64MiB, snapshot_replay: 3s, keys_max: 5000, reorder: {file: 500ms, kafka: 5s, webhook: 2s}}
 http: {listen: "127.0.0.1:9440"}
 )");
   EXPECT_THAT(loaded.errors, IsEmpty());
