@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -66,6 +67,30 @@ void AppendKey(const Deed& value, std::string* key) {
   for (const auto& [name, text] : value.fields) w.Text(text);
 }
 
+namespace {
+
+// Another thread may have made them: they are far away.
+void FetchSoon(const std::deque<RefusalGroup>& groups, size_t at) {
+  constexpr size_t kGroup = 6;    // Before it is looked at,
+  constexpr size_t kContent = 3;  // and what it points to.
+  if (at + kGroup < groups.size()) {
+    const auto* bytes = reinterpret_cast<const char*>(&groups[at + kGroup]);
+    for (size_t i = 0; i < sizeof(RefusalGroup); i += 64) {
+      __builtin_prefetch(bytes + i);
+    }
+  }
+  if (at + kContent < groups.size()) {
+    const RefusalGroup& group = groups[at + kContent];
+    group.kept.Prefetch(0);
+    __builtin_prefetch(group.client.data());
+    __builtin_prefetch(group.sample.uri.data());
+    __builtin_prefetch(group.sample.audit_id.data());
+    __builtin_prefetch(group.sample.source_ips.data());
+  }
+}
+
+}  // namespace
+
 // One minute, with parts of equal keys merged.
 struct Reorder::Bucket {
   Bucket(uint64_t* next_group_id, size_t whole_groups_max)
@@ -105,14 +130,11 @@ void Reorder::Add(Observations&& observations) {
   for (const Sighting& s : observations.sightings) {
     if (s.seen.first < watermark_) ++late_;
   }
-  for (const RefusalGroup& g : observations.refusals) {
-    if (!g.kept.empty() && g.kept.front().time < watermark_) ++late_;
-  }
   for (const Deed& d : observations.deeds) {
     if (d.time < watermark_) ++late_;
   }
+  Put(std::move(observations), /*judged=*/false);
   late_waits_ |= late_ != late_before;
-  Put(std::move(observations));
 }
 
 uint64_t Reorder::pending() const {
@@ -125,16 +147,20 @@ uint64_t Reorder::pending() const {
 }
 
 void Reorder::AddJudged(Observations&& observations) {
-  Put(std::move(observations));
+  Put(std::move(observations), /*judged=*/true);
   // At once, as then: what is over goes.
   ReleaseUntil(watermark_, [](const std::string&, const Judged&) {});
 }
 
-void Reorder::Put(Observations&& observations) {
+void Reorder::Put(Observations&& observations, bool judged) {
   for (Sighting& s : observations.sightings) {
     BucketFor(s.minute).Add(std::move(s));
   }
-  for (RefusalGroup& g : observations.refusals) {
+  for (size_t i = 0; i < observations.refusals.size(); ++i) {
+    FetchSoon(observations.refusals, i);
+    RefusalGroup& g = observations.refusals[i];
+    const bool late = !g.kept.empty() && g.kept.front().time < watermark_;
+    if (late && !judged) ++late_;
     BucketFor(g.minute).groups.Add(std::move(g));
   }
   for (Deed& d : observations.deeds) {

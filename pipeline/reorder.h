@@ -58,7 +58,8 @@ class Reorder {
   void ReleaseMinute(Bucket& bucket, EventTime until, EventTime total_time,
                      const Sink& sink);
   Bucket& BucketFor(EventTime minute);
-  void Put(Observations&& observations);
+  // Unless `judged`, what comes late is counted.
+  void Put(Observations&& observations, bool judged);
   void ReleaseUntil(EventTime watermark, const Sink& sink);
 
   const size_t whole_groups_max_;
