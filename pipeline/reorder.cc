@@ -202,9 +202,9 @@ void Reorder::ReleaseUntil(EventTime watermark, const Sink& sink) {
     ReleaseMinute(*it->second, std::min(watermark, end),
                   over ? end - 1 : kNoTime, sink);
     if (!over) break;
-    const Minute& content = it->second->content;
+    const Bucket& bucket = *it->second;
     const bool many =
-        content.groups() + content.sightings() >= kManyObservations;
+        bucket.groups.size() + bucket.content.sightings() >= kManyObservations;
     buckets_.erase(it);
     if (many) malloc_trim(0);
   }
