@@ -126,7 +126,7 @@ TEST(LargeBlocks, MayGoWhileTheyAreBeingMended) {
 
 TEST(LargeBlocks, AVectorOfThemKeepsWhatItHolds) {
   std::vector<uint64_t, LargeBlocks<uint64_t>> numbers;
-  for (uint64_t i = 0; i < 1'000'000; ++i) numbers.push_back(i);
+  for (uint64_t i = 0; i < 1'000'000; ++i) numbers.insert(numbers.end(), i);
   for (uint64_t i = 0; i < numbers.size(); ++i) ASSERT_EQ(numbers[i], i);
   numbers.resize(10);
   numbers.shrink_to_fit();
