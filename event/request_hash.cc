@@ -37,8 +37,16 @@ std::array<uint8_t, 16> RequestHasher::Hash(const EventView& event) {
   return out;
 }
 
-uint64_t CountedRequestHash(const EventView& event) {
-  auto hash = static_cast<uint64_t>(StampOf(event));
+uint64_t RequestHasher::CountedHash(const EventView& event) {
+  constexpr Nanos kMillisecond = 1'000'000;
+  const EventTime stamp = StampOf(event);
+  if (stamp % kMillisecond == 0) {
+    const std::array<uint8_t, 16> whole = Hash(event);
+    uint64_t head = 0;
+    for (int i = 0; i < 8; ++i) head = head << 8 | whole[i];
+    return head;
+  }
+  auto hash = static_cast<uint64_t>(stamp);
   for (const std::string_view text :
        {event.audit_id, event.verb, event.request_uri}) {
     hash = XXH3_64bits_withSeed(text.data(), text.size(), hash);

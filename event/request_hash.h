@@ -12,21 +12,22 @@
 
 namespace klaxon {
 
-// Of what matters by itself. SHA-256: of requests made on purpose none hides
-// another. Not thread-safe.
+// Not thread-safe.
 class RequestHasher {
  public:
-  // First 16 bytes of the hash.
+  // Of what matters by itself: the first 16 bytes of SHA-256. Of requests made
+  // on purpose none hides another.
   std::array<uint8_t, 16> Hash(const EventView& event);
+  // Of what is only counted, at a tenth of the cost: a flood is full of them.
+  // XXH3, begun with the stamp. Requests that were made to have one hash have
+  // it where the server stamped them as was foretold, to the microsecond, and
+  // those are counted as one failure of their client. Stamps of whole
+  // milliseconds may be all that somebody left of them, and then are foretold:
+  // they get the first 8 bytes of Hash.
+  uint64_t CountedHash(const EventView& event);
 
  private:
   std::string buffer_;
 };
-
-// Of what is only counted, at a tenth of the cost: a flood is full of them.
-// XXH3, begun with the stamp: two requests that were made to have one hash
-// have it only where the server stamped both as was foretold, to the
-// microsecond, and then one failure of their client is not counted.
-uint64_t CountedRequestHash(const EventView& event);
 
 }  // namespace klaxon

@@ -469,7 +469,7 @@ void Observer::Refuse(const RequestView& request, RefusalClass cls,
   Refusal refusal;
   refusal.time = time;
   // First, as the identity comes into the cache meanwhile.
-  refusal.request = CountedRequestHash(event);
+  refusal.request = hasher_.CountedHash(event);
   refusal.path = HashText(request.path);
   if (identity->group_epoch != epoch_ || identity->group_minute != minute ||
       identity->group_class != cls) {
