@@ -58,7 +58,10 @@ bool KeptRefusals::Holds(uint64_t request) const {
     const uint16_t tag = TagOf(request);
     uint16_t seen = 0;  // No bool, no early exit: one vector loop.
     for (uint16_t held : tags_) seen |= held == tag ? 1 : 0;
-    if (seen == 0) return false;
+    for (size_t i = 0; seen != 0 && i < tags_.size(); ++i) {
+      if (tags_[i] == tag && list_[i].request == request) return true;
+    }
+    return false;
   }
   return std::any_of(list_.begin(), list_.end(),
                      [&](const Refusal& r) { return r.request == request; });
