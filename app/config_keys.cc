@@ -157,7 +157,8 @@ constexpr ConfigKey kLimitsKeys[] = {
     {"reorder_memory",
      "size, 1MiB to 2GiB",
      "8MiB",
-     "observations held in memory; what is more goes to a temporary file",
+     "observations held in memory, four times as much of the minute that is "
+     "judged; what is more goes to a temporary file",
      ReadReorderMemory,
      {}},
     {"spill_dir",

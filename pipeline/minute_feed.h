@@ -1,9 +1,9 @@
 // Reorder where everything is there and sorted: takes observations by key,
 // each key once (RecordSorter), and hands on what is judged, in order.
 //
-// A minute is held in memory while it is small; past `memory_bytes` its things
-// are sorted once more on disk, by time, and come from there: a million new
-// clients in one minute cost disk, not memory. Both give the same.
+// A minute is held in memory while it is small; past four times `memory_bytes`
+// its things are sorted once more on disk, by time, and come from there: a
+// million new clients in one minute cost disk, not memory. Both give the same.
 //
 // Protocol: Add any number of times, Finish once. One thread. Errors (a full
 // disk) come from both as a Status.
@@ -23,7 +23,7 @@ namespace klaxon {
 class MinuteFeed {
  public:
   struct Options {
-    size_t memory_bytes = 8 << 20;  // Of a minute, then it goes to disk.
+    size_t memory_bytes = 8 << 20;  // RecordSorter::Options::memory_bytes.
     std::string spill_dir;          // RecordSorter::Options::dir.
   };
   MinuteFeed(Options options, JudgedSink sink);

@@ -133,7 +133,9 @@ class RecordSorter::Cursor {
 };
 
 RecordSorter::RecordSorter(Options options, Merge merge)
-    : options_(std::move(options)), merge_(std::move(merge)) {}
+    : options_(std::move(options)), merge_(std::move(merge)) {
+  options_.memory_bytes = std::min(options_.memory_bytes, kMemoryBytesMax);
+}
 
 RecordSorter::~RecordSorter() {
   if (fd_ >= 0) close(fd_);

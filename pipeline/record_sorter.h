@@ -30,8 +30,9 @@ class RecordSorter {
                                    std::string_view payload)>;
 
   struct Options {
-    size_t memory_bytes = 8 << 20;  // Then a run is written.
-    std::string dir;                // Empty: $TMPDIR, else /tmp.
+    // Then a run is written. More than kMemoryBytesMax is as much as that.
+    size_t memory_bytes = 8 << 20;
+    std::string dir;  // Empty: $TMPDIR, else /tmp.
   };
   RecordSorter(Options options, Merge merge);
   ~RecordSorter();
@@ -44,6 +45,7 @@ class RecordSorter {
   uint64_t runs_written() const { return runs_written_; }
 
   static constexpr size_t kFanIn = 64;
+  static constexpr size_t kMemoryBytesMax = size_t{2} << 30;  // Entry::offset
 
  private:
   struct Entry {
@@ -79,7 +81,7 @@ class RecordSorter {
   void OpenMemory();
   bool Fail(absl::Status status);
 
-  const Options options_;
+  Options options_;
   const Merge merge_;
   std::string arena_;
   std::vector<Entry> entries_;

@@ -50,11 +50,6 @@ class Merger {
   std::array<RefusalGroup, 2> groups_;
 };
 
-// A minute that goes to disk is sorted and decoded twice more, which costs as
-// much as all the rest: the tens of thousands of clients that a failing load
-// balancer sends in a minute are still held.
-constexpr size_t kMinuteShare = 4;
-
 void AppendBigEndian(EventTime time, std::string* out) {
   const uint64_t biased = static_cast<uint64_t>(time) ^ (uint64_t{1} << 63);
   for (int shift = 56; shift >= 0; shift -= 8) {
@@ -170,11 +165,10 @@ absl::Status Verdict::Conclude(
   Judge judge(config_, {.revisions = false, .emit = [&](const Alert& alert) {
                           alerts.Add(alert);
                         }});
-  MinuteFeed feed(
-      {kMinuteShare * config_.reorder_memory_bytes, config_.spill_dir},
-      [&judge](const std::string& cluster, const Judged& judged) {
-        judge.Feed(cluster, judged);
-      });
+  MinuteFeed feed({config_.reorder_memory_bytes, config_.spill_dir},
+                  [&judge](const std::string& cluster, const Judged& judged) {
+                    judge.Feed(cluster, judged);
+                  });
   while (sorter_.Next(&key_, &payload_)) {
     if (absl::Status s = feed.Add(key_, payload_); !s.ok()) return s;
   }

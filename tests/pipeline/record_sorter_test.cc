@@ -192,5 +192,14 @@ TEST(RecordSorter, GivesTheDiskBackWhatWasRead) {
   EXPECT_LT(SpilledBytes(), kBytes / 8);
 }
 
+// Its offsets are of 32 bits, whatever it is told that it may take.
+TEST(RecordSorter, TakesNoMoreMemoryThanItCanAddress) {
+  const TemporaryDirectory dir;
+  RecordSorter sorter({SIZE_MAX, dir.path()}, AddUp);
+  ASSERT_TRUE(sorter.Add("key", Payload(1, "text")).ok());
+  ASSERT_TRUE(sorter.Finish().ok());
+  EXPECT_EQ(Drain(&sorter).size(), 1u);
+}
+
 }  // namespace
 }  // namespace klaxon
