@@ -550,6 +550,7 @@ absl::Status Daemon::Snapshot(bool now) {
   }
   if (status.ok()) return status;
   if (!journal_->status().ok()) return journal_->status();
+  schedule_.GivenUp();
   Say(true, Text(status));  // The journal alone serves as well, if slower.
   return absl::OkStatus();
 }

@@ -33,8 +33,11 @@ class SnapshotSchedule {
   bool Due(Clock::time_point now, uint64_t journal_bytes) const;
   // One was begun: it holds all that was judged until now.
   void Begun(Clock::time_point now);
-  // It is there, and took so long. Of one that was given up nothing is said.
+  // It is there, and took so long.
   void Taken(Clock::duration took);
+  // It came to nothing, which is no harm: what it held is still to be replayed.
+  // The next one waits, and longer each time, up to the interval.
+  void GivenUp() { ++given_up_; }
 
  private:
   Options options_;
@@ -42,6 +45,7 @@ class SnapshotSchedule {
   Clock::duration replay_{};   // Since the last that was taken.
   Clock::duration covered_{};  // Of that, what the last begun one holds.
   Clock::duration took_{};
+  int given_up_ = 0;  // Since the last that was taken.
 };
 
 }  // namespace klaxon

@@ -63,12 +63,31 @@ TEST_F(SnapshotScheduleTest, CountsWhatWasJudgedSinceItBegan) {
 TEST_F(SnapshotScheduleTest, OneThatWasGivenUpHoldsNothing) {
   schedule_.Judged(seconds(3));
   schedule_.Begun(now_);
-  EXPECT_FALSE(DueAfter(milliseconds(999)));
+  schedule_.GivenUp();
+  EXPECT_FALSE(DueAfter(milliseconds(1999)));
   EXPECT_TRUE(DueAfter(milliseconds(1)));
   schedule_.Begun(now_);
   schedule_.Judged(seconds(1));
   schedule_.Taken(milliseconds(10));
   EXPECT_FALSE(DueAfter(seconds(5)));  // All but that second.
+}
+
+// A child that dies each time, as for want of memory, is not forked each
+// second.
+TEST_F(SnapshotScheduleTest, IsTriedLessAndLessOftenWhereNoneSucceeds) {
+  schedule_.Judged(seconds(3));
+  for (seconds wait(2); wait < minutes(9); wait *= 2) {
+    schedule_.Begun(now_);
+    schedule_.GivenUp();
+    EXPECT_FALSE(DueAfter(wait - milliseconds(1), kBytes));
+    EXPECT_TRUE(DueAfter(milliseconds(1), kBytes));
+  }
+  for (int i = 0; i < 100; ++i) schedule_.GivenUp();
+  schedule_.Begun(now_);
+  EXPECT_FALSE(DueAfter(minutes(10) - milliseconds(1), kBytes));
+  EXPECT_TRUE(DueAfter(milliseconds(1), kBytes));
+  Take(milliseconds(10));
+  EXPECT_TRUE(DueAfter(milliseconds(0), kBytes));
 }
 
 TEST_F(SnapshotScheduleTest, AFloodSpendsAQuarterOfTheTimeOnItAtMost) {
