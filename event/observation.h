@@ -255,7 +255,7 @@ struct Fact {
 
 // -------------------------------------------------------------- encodings
 
-inline constexpr int kObservationVersion = 1;
+inline constexpr int kObservationVersion = 2;
 
 enum class ObservationKind : uint8_t {
   kFact = 1,
@@ -285,7 +285,7 @@ bool Decode(std::string_view bytes, Sighting* value);
 bool Decode(std::string_view bytes, RefusalGroup* value);
 bool Decode(std::string_view bytes, Deed* value);
 
-// NDJSON: one object a line, with "schema":"klaxon.observation/v1".
+// NDJSON: one object a line, with "schema":"klaxon.observation/v2".
 void AppendJson(const Fact& value, std::string* out);
 void AppendJson(const Sighting& value, std::string* out);
 void AppendJson(const RefusalGroup& value, std::string* out);

@@ -8,7 +8,7 @@
 namespace klaxon {
 namespace {
 
-constexpr std::string_view kSchema = "klaxon.observation/v1";
+constexpr std::string_view kSchema = "klaxon.observation/v2";
 constexpr std::string_view kClassNames[] = {
     "unauthenticated", "anonymous", "rbac", "impersonation", "uncounted"};
 constexpr std::string_view kFlagNames[] = {"let_in",

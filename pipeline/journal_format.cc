@@ -190,7 +190,7 @@ absl::Status CheckJournalFormat(const std::string& path, int64_t format) {
 }
 
 std::span<const JournalMigration> JournalMigrations() {
-  return {};  // Version 1 is the first.
+  return {};  // Version 2 is the first that is released.
 }
 
 namespace {

@@ -365,10 +365,25 @@ TEST_F(JournalTest, ANewerFormatIsRefusedAndSaysWhatToDo) {
               AllOf(HasSubstr("state format 7"), HasSubstr("newer")));
 }
 
+// Its records would be read wrong: format 1 was never released.
+TEST_F(JournalTest, AFormatThatNothingMigratesIsRefusedAndSaysWhatToDo) {
+  Append(*Open(), {"1"});
+  {
+    auto database = Database::Open(dir_ + "/klaxon.db", {});
+    ASSERT_TRUE(database.ok());
+    ASSERT_TRUE(database->Exec("UPDATE meta SET format = 1").ok());
+  }
+  absl::Status status = Journal::Open({.dir = dir_}).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(Text(status), AllOf(HasSubstr(dir_), HasSubstr("state format 1"),
+                                  HasSubstr("move the directory away")));
+}
+
 TEST_F(JournalTest, MigratesStepByStepOrNotAtAll) {
   Append(*Open(), {"1"});
   auto database = Database::Open(dir_ + "/klaxon.db", {});
   ASSERT_TRUE(database.ok());
+  ASSERT_TRUE(database->Exec("UPDATE meta SET format = 1").ok());
   const JournalMigration broken[] = {{1, &ToVersion2}, {2, &Fails}};
   EXPECT_TRUE(absl::IsInternal(MigrateJournal(*database, 3, broken)));
   EXPECT_EQ(*ReadJournalFormat(*database), 1);
