@@ -97,8 +97,17 @@ absl::Status QuarantineReport::Open() {
   // pipe, and wait for ourselves once the other one left.
   const bool device =
       stat(path_.c_str(), &there) == 0 && !S_ISREG(there.st_mode);
-  fd_ = device ? open(path_.c_str(), O_WRONLY | O_CLOEXEC)
-               : open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (device) {
+    fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd_ < 0 && errno == ENXIO && S_ISFIFO(there.st_mode)) {
+      console_->Log(LogLevel::kInfo,
+                    path_ + ": waiting for somebody who reads this pipe");
+      fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    }
+    if (fd_ >= 0) fcntl(fd_, F_SETFL, O_WRONLY);
+  } else {
+    fd_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  }
   if (fd_ < 0) return FileError(path_, "cannot be made");
   absl::Status status = CheckReplaceable(path_, fd_);
   if (!status.ok()) return status;
