@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <string>
 
 namespace klaxon {
 namespace {
@@ -30,6 +32,14 @@ Blocks& AllBlocks() {
       pthread_atfork([] { blocks.mutex.lock(); }, [] { blocks.mutex.unlock(); },
                      [] { blocks.mutex.unlock(); });
   return blocks;
+}
+
+// MADV_COLLAPSE does not ask whether the administrator wants huge pages.
+bool HugePagesAreOff() {
+  std::ifstream setting("/sys/kernel/mm/transparent_hugepage/enabled");
+  std::string line;
+  std::getline(setting, line);
+  return line.find("[never]") != std::string::npos;
 }
 
 size_t ToHugePage(const void* memory) {
@@ -67,6 +77,8 @@ void UnmapLargeBlock(void* memory, size_t bytes) {
 
 const void* MendLargeBlocks(const void* from,
                             std::chrono::steady_clock::duration time) {
+  static const bool off = HugePagesAreOff();
+  if (off) return nullptr;
   const auto deadline = std::chrono::steady_clock::now() + time;
   Blocks& blocks = AllBlocks();
   const std::lock_guard lock(blocks.mutex);
