@@ -94,7 +94,10 @@ TEST(LargeBlocks, AreHugeAgainAfterAFork) {
   }
   WriteWhileAChildLives(&block);
   ASSERT_LT(HugeKib(block.memory()), before);
-  EXPECT_EQ(MendLargeBlocks(nullptr, kLong), nullptr);
+  // The kernel may refuse once: a page is busy, or not yet where it looks.
+  for (int i = 0; i < 1000 && HugeKib(block.memory()) < before; ++i) {
+    EXPECT_EQ(MendLargeBlocks(nullptr, kLong), nullptr);
+  }
   EXPECT_GE(HugeKib(block.memory()), before);
   EXPECT_TRUE(block.Holds('b'));
 }
