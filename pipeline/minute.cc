@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "pipeline/reorder.h"
+#include "pipeline/sort_key.h"
 
 namespace klaxon {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "event/wire.h"
-#include "pipeline/reorder.h"
+#include "pipeline/sort_key.h"
 
 namespace klaxon {
 namespace {
@@ -14,25 +14,6 @@ namespace {
 // much as all the rest: the tens of thousands of clients that a failing load
 // balancer sends in a minute are still held.
 constexpr size_t kHeldShare = 4;
-constexpr size_t kMinuteBytes = 8;  // Of a key: its minute, then its kind.
-
-void AppendBigEndian(uint64_t value, int bytes, std::string* out) {
-  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
-    out->push_back(static_cast<char>(value >> shift));
-  }
-}
-
-uint64_t ReadBigEndian(std::string_view bytes) {
-  uint64_t value = 0;
-  for (char c : bytes) value = value << 8 | static_cast<uint8_t>(c);
-  return value;
-}
-
-constexpr uint64_t kSign = uint64_t{1} << 63;
-
-ObservationKind KindOf(std::string_view key) {
-  return static_cast<ObservationKind>(key[kMinuteBytes]);
-}
 
 }  // namespace
 
@@ -90,7 +71,7 @@ class MinuteFeed::Spilled {
                        std::string_view payload) {
     key_.clear();
     key_.push_back('\0');
-    AppendBigEndian(static_cast<uint64_t>(item.time) ^ kSign, 8, &key_);
+    AppendTime(item.time, &key_);
     key_.push_back(static_cast<char>(item.kind));
     AppendBigEndian(hash.high, 8, &key_);
     AppendBigEndian(hash.low, 8, &key_);
@@ -157,8 +138,7 @@ class MinuteFeed::Spilled {
         static_cast<uint32_t>(ReadBigEndian(key.substr(kDetailAt, 4)));
     Judged judged;
     judged.kind = static_cast<JudgedKind>(key[kKindAt]);
-    judged.time =
-        static_cast<EventTime>(ReadBigEndian(key.substr(kTimeAt, 8)) ^ kSign);
+    judged.time = ReadTime(key.substr(kTimeAt, kTimeBytes));
     switch (judged.kind) {
       case JudgedKind::kFact:
         if (!Decode(payload, &fact_)) return;
@@ -223,13 +203,13 @@ MinuteFeed::MinuteFeed(Options options, JudgedSink sink)
 MinuteFeed::~MinuteFeed() = default;
 
 absl::Status MinuteFeed::Add(std::string_view key, std::string_view payload) {
-  if (key.substr(0, kMinuteBytes) != prefix_) {
+  if (key.substr(0, kTimeBytes) != prefix_) {
     if (!prefix_.empty()) {
       absl::Status status = EndMinute(begin_ + kMinute - 1);
       if (!status.ok()) return status;
     }
-    prefix_ = key.substr(0, kMinuteBytes);
-    begin_ = static_cast<EventTime>(ReadBigEndian(prefix_) ^ kSign);
+    prefix_ = key.substr(0, kTimeBytes);
+    begin_ = ReadTime(prefix_);
   }
   if (spilled_ == nullptr) {
     Hold(key, payload);

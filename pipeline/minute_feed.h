@@ -29,7 +29,7 @@ class MinuteFeed {
   MinuteFeed(Options options, JudgedSink sink);
   ~MinuteFeed();
 
-  // `key` and `payload`: AppendKey (reorder.h) and EncodeTo (observation.h).
+  // `key` and `payload`: AppendKey (sort_key.h) and EncodeTo (observation.h).
   absl::Status Add(std::string_view key, std::string_view payload);
   // End of input: the totals of the last minute are given at `newest`, the
   // newest time seen, if that is earlier than its end.

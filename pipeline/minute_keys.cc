@@ -3,16 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "pipeline/reorder.h"
+#include "pipeline/sort_key.h"
 
 namespace klaxon {
-namespace {
-
-// Minute and kind, with which a key begins, all of them have in common.
-constexpr size_t kCommonBytes = 9;
-
-}  // namespace
-
 uint32_t MinuteKeys::Find(const Sighting& value) {
   scratch_.clear();
   AppendKey(value, &scratch_);
@@ -26,7 +19,8 @@ uint32_t MinuteKeys::Find(const RefusalGroup& value) {
 }
 
 uint32_t MinuteKeys::Find() {
-  const std::string_view key = std::string_view(scratch_).substr(kCommonBytes);
+  // Minute and kind all of them have in common.
+  const std::string_view key = std::string_view(scratch_).substr(kKeyHeadBytes);
   const uint32_t hash = KeyIndex::HashOf(key);
   uint32_t number =
       index_.Find(hash, [&](uint32_t id) { return (*this)[id] == key; });

@@ -19,56 +19,6 @@ namespace {
 // takes little beside the judging of so many.
 constexpr uint32_t kManyObservations = 1 << 16;
 
-void AppendMinute(EventTime minute, ObservationKind kind, std::string* key) {
-  const uint64_t biased = static_cast<uint64_t>(minute) ^ (uint64_t{1} << 63);
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    key->push_back(static_cast<char>(biased >> shift));
-  }
-  key->push_back(static_cast<char>(kind));
-}
-
-}  // namespace
-
-void AppendKey(const Fact& value, std::string* key) {
-  AppendMinute(value.minute, ObservationKind::kFact, key);
-  WireWriter(key).Text(value.cluster);
-}
-
-void AppendKey(const Sighting& value, std::string* key) {
-  AppendMinute(value.minute, ObservationKind::kSighting, key);
-  WireWriter w(key);
-  w.Text(value.cluster);
-  w.Text(value.user);
-  w.Text(value.credential);
-  w.Text(value.client);
-  w.Uint(static_cast<uint64_t>(value.family));
-  w.Text(value.pod);
-  w.Text(value.node);
-  w.Uint(value.shape());
-}
-
-void AppendKey(const RefusalGroup& value, std::string* key) {
-  AppendMinute(value.minute, ObservationKind::kRefusals, key);
-  WireWriter w(key);
-  w.Text(value.cluster);
-  w.Text(value.user);
-  w.Text(value.client);
-  w.Uint(static_cast<uint64_t>(value.cls));
-}
-
-void AppendKey(const Deed& value, std::string* key) {
-  AppendMinute(MinuteOf(value.time), ObservationKind::kDeed, key);
-  WireWriter w(key);
-  w.Text(value.cluster);
-  w.Text(value.topic);
-  w.Int(value.time);
-  w.Text({reinterpret_cast<const char*>(value.request.data()),
-          value.request.size()});
-  for (const auto& [name, text] : value.fields) w.Text(text);
-}
-
-namespace {
-
 // Another thread may have made them: they are far away.
 void FetchSoon(const std::deque<RefusalGroup>& groups, size_t at) {
   constexpr size_t kGroup = 6;    // Before it is looked at,

@@ -70,11 +70,4 @@ class Reorder {
   bool late_waits_ = false;  // Something late was not handed on yet.
 };
 
-// Identity of an observation as sort key: equal bytes mean that the two are
-// parts of one and must be merged. Begins with the minute, big-endian.
-void AppendKey(const Fact& value, std::string* key);
-void AppendKey(const Sighting& value, std::string* key);
-void AppendKey(const RefusalGroup& value, std::string* key);
-void AppendKey(const Deed& value, std::string* key);
-
 }  // namespace klaxon

@@ -7,15 +7,10 @@
 #include "detectors/alert_wire.h"
 #include "pipeline/judge.h"
 #include "pipeline/minute_feed.h"
-#include "pipeline/reorder.h"
+#include "pipeline/sort_key.h"
 
 namespace klaxon {
 namespace {
-
-// Byte 8 of a key is the kind (reorder.h, AppendKey).
-ObservationKind KindOf(std::string_view key) {
-  return static_cast<ObservationKind>(key[8]);
-}
 
 // RecordSorter::Merge. What it decodes is written over the last.
 class Merger {
@@ -50,19 +45,12 @@ class Merger {
   std::array<RefusalGroup, 2> groups_;
 };
 
-void AppendBigEndian(EventTime time, std::string* out) {
-  const uint64_t biased = static_cast<uint64_t>(time) ^ (uint64_t{1} << 63);
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    out->push_back(static_cast<char>(biased >> shift));
-  }
-}
-
 // The printing order of interface.md as bytes (alert.h, PrintsBefore).
 std::string PrintKey(const Alert& alert) {
   std::string key;
   const bool open = alert.closed == kNoTime;
   key.push_back(open ? 1 : 0);
-  AppendBigEndian(open ? alert.first_seen : alert.closed, &key);
+  AppendTime(open ? alert.first_seen : alert.closed, &key);
   key += alert.id;
   // Two clusters' or evicted episodes never share an id, but none may vanish.
   key += alert.cluster;
@@ -78,7 +66,7 @@ class FinalAlerts {
 
   void Add(const Alert& alert) {
     std::string bytes;
-    AppendBigEndian(static_cast<EventTime>(emitted_++), &bytes);
+    AppendBigEndian(emitted_++, kEmissionBytes, &bytes);
     EncodeTo(alert, &bytes);
     status_.Update(by_id_.Add(alert.id + alert.cluster, bytes));
   }
@@ -91,7 +79,7 @@ class FinalAlerts {
     std::string bytes;
     Alert alert;
     while (by_id_.Next(&key, &bytes)) {
-      bytes.erase(0, 8);
+      bytes.erase(0, kEmissionBytes);
       if (!Decode(bytes, &alert)) continue;  // Ours: never.
       if (absl::Status s = printed.Add(PrintKey(alert), bytes); !s.ok()) {
         return s;
@@ -108,9 +96,11 @@ class FinalAlerts {
  private:
   static constexpr size_t kMemoryBytes = 4 << 20;
   // Payloads begin with the number of their emission.
+  static constexpr size_t kEmissionBytes = 8;
   static void KeepLater(std::string_view, std::string* into,
                         std::string_view payload) {
-    if (payload.substr(0, 8) > std::string_view(*into).substr(0, 8)) {
+    if (payload.substr(0, kEmissionBytes) >
+        std::string_view(*into).substr(0, kEmissionBytes)) {
       *into = payload;
     }
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "pipeline/reorder.h"
+#include "pipeline/sort_key.h"
 #include "tests/random_seed.h"
 #include "tests/testing/temporary_directory.h"
 
