@@ -26,6 +26,16 @@ std::string Text(const absl::Status& status) {
 class JournalTest : public ::testing::Test {
  protected:
   std::unique_ptr<Journal> Open() { return Open({.dir = dir_}); }
+  // What is said to a journal that claims to be of that format.
+  std::string RefusalOfFormat(int format) {
+    Append(*Open(), {"1"});
+    const std::string sql =
+        "UPDATE meta SET format = " + std::to_string(format);
+    EXPECT_TRUE(Database::Open(dir_ + "/klaxon.db", {})->Exec(sql).ok());
+    const absl::Status status = Journal::Open({.dir = dir_}).status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    return Text(status);
+  }
   static std::unique_ptr<Journal> Open(const Journal::Options& options) {
     absl::StatusOr<std::unique_ptr<Journal>> journal = Journal::Open(options);
     EXPECT_TRUE(journal.ok()) << journal.status();
@@ -353,30 +363,15 @@ absl::Status Fails(Database& database) {
 }
 
 TEST_F(JournalTest, ANewerFormatIsRefusedAndSaysWhatToDo) {
-  Append(*Open(), {"1"});
-  {
-    auto database = Database::Open(dir_ + "/klaxon.db", {});
-    ASSERT_TRUE(database.ok());
-    ASSERT_TRUE(database->Exec("UPDATE meta SET format = 7").ok());
-  }
-  absl::Status status = Journal::Open({.dir = dir_}).status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
-  EXPECT_THAT(Text(status),
+  EXPECT_THAT(RefusalOfFormat(7),
               AllOf(HasSubstr("state format 7"), HasSubstr("newer")));
 }
 
 // Its records would be read wrong: format 1 was never released.
 TEST_F(JournalTest, AFormatThatNothingMigratesIsRefusedAndSaysWhatToDo) {
-  Append(*Open(), {"1"});
-  {
-    auto database = Database::Open(dir_ + "/klaxon.db", {});
-    ASSERT_TRUE(database.ok());
-    ASSERT_TRUE(database->Exec("UPDATE meta SET format = 1").ok());
-  }
-  absl::Status status = Journal::Open({.dir = dir_}).status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
-  EXPECT_THAT(Text(status), AllOf(HasSubstr(dir_), HasSubstr("state format 1"),
-                                  HasSubstr("move the directory away")));
+  EXPECT_THAT(RefusalOfFormat(1),
+              AllOf(HasSubstr(dir_), HasSubstr("state format 1"),
+                    HasSubstr("move the directory away")));
 }
 
 TEST_F(JournalTest, MigratesStepByStepOrNotAtAll) {
