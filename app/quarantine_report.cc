@@ -81,6 +81,19 @@ absl::Status CheckReplaceable(const std::string& path, int fd) {
       "{}: is there already and no quarantine file; name another", path));
 }
 
+// Not for reading: we would be the reader of our own pipe, and wait for
+// ourselves once the other one left.
+int OpenPipeOrDevice(const std::string& path, bool pipe, Console* console) {
+  int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0 && errno == ENXIO && pipe) {
+    console->Log(LogLevel::kInfo,
+                 path + ": waiting for somebody who reads this pipe");
+    fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  }
+  if (fd >= 0) fcntl(fd, F_SETFL, O_WRONLY);
+  return fd;
+}
+
 }  // namespace
 
 QuarantineReport::QuarantineReport(std::string path, Console* console)
@@ -92,26 +105,13 @@ QuarantineReport::~QuarantineReport() {
 
 absl::Status QuarantineReport::Open() {
   if (path_.empty()) return absl::OkStatus();
-  struct stat there{};
-  // Of a pipe or a device not for reading: we would be the reader of our own
-  // pipe, and wait for ourselves once the other one left.
-  const bool device =
-      stat(path_.c_str(), &there) == 0 && !S_ISREG(there.st_mode);
-  if (device) {
-    fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd_ < 0 && errno == ENXIO && S_ISFIFO(there.st_mode)) {
-      console_->Log(LogLevel::kInfo,
-                    path_ + ": waiting for somebody who reads this pipe");
-      fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
-    }
-    if (fd_ >= 0) fcntl(fd_, F_SETFL, O_WRONLY);
-  } else {
-    fd_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  }
+  struct stat file{};
+  fd_ = stat(path_.c_str(), &file) == 0 && !S_ISREG(file.st_mode)
+            ? OpenPipeOrDevice(path_, S_ISFIFO(file.st_mode), console_)
+            : open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd_ < 0) return FileError(path_, "cannot be made");
   absl::Status status = CheckReplaceable(path_, fd_);
   if (!status.ok()) return status;
-  struct stat file{};
   if (fstat(fd_, &file) == 0 && S_ISREG(file.st_mode) &&
       ftruncate(fd_, 0) != 0) {
     return FileError(path_, "cannot be emptied");

@@ -32,9 +32,6 @@ class WireWriter {
     *at++ = static_cast<char>(value);
     return at;
   }
-  static char* PutInt(int64_t value, char* at) {
-    return PutUint(ZigZag(value), at);
-  }
   static char* PutFixed64(uint64_t value, char* at) {
     value = LittleEndian(value);
     std::memcpy(at, &value, sizeof(value));
@@ -105,7 +102,7 @@ class WireReader {
     std::memcpy(&value, at, sizeof(value));
     return LittleEndian(value);
   }
-  // So many, more than none; empty: malformed.
+  // So many. Malformed, and none, if there are fewer.
   std::string_view Bytes(size_t count) {
     if (count > in_.size()) {
       Fail();

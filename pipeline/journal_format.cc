@@ -185,7 +185,9 @@ absl::Status CheckJournalFormat(const std::string& path, int64_t format) {
   }
   return absl::FailedPreconditionError(fmt::format(
       "{}: was written by an older Klaxon (state format {}, this one reads {}) "
-      "and was not brought up to date yet: `klaxon run` does that at its start",
+      "and was not brought up to date yet: `klaxon run` does that at its "
+      "start, "
+      "or says why it cannot",
       path, format, kJournalFormat));
 }
 

@@ -22,9 +22,8 @@ constexpr size_t kClustersMax = 1024;
 constexpr size_t kObservationsMin = 2 << 10;
 constexpr size_t kObservationsMax = 16 << 10;
 
-// Of refusal groups that were taken so many are used again, without the lists
-// of those that hold more.
-constexpr size_t kSpareGroupsMax = kObservationsMax;
+// Refusal groups that were taken are used again, up to kObservationsMax and
+// without the lists of those that hold more.
 constexpr size_t kSpareRefusalsMax = 32;
 
 constexpr size_t kIdentityTextMax = 512;
@@ -525,7 +524,7 @@ Deed& Observer::Add(const RequestView& request, std::string_view topic) {
 void Observer::Recycle(Observations&& taken) {
   if (held_groups_ > 0) return;
   groups_ = std::move(taken.refusals);
-  if (groups_.size() > kSpareGroupsMax) groups_.resize(kSpareGroupsMax);
+  if (groups_.size() > kObservationsMax) groups_.resize(kObservationsMax);
   for (RefusalGroup& group : groups_) {
     group.Clear();
     if (group.kept.capacity() > kSpareRefusalsMax) group.kept = KeptRefusals();
