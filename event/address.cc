@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
@@ -147,6 +148,56 @@ std::string V6ToString(const std::array<uint8_t, 16>& bytes) {
   return std::string(buffer, out);
 }
 
+// A word of an IPv6 address as V6ToString writes it.
+bool IsCanonicalWord(std::string_view word) {
+  if (word.empty() || word.size() > 4) return false;
+  if (word[0] == '0' && word.size() > 1) return false;
+  return std::all_of(word.begin(), word.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+  });
+}
+
+// The words of `text`, at most 8. False: it is no list of such words.
+bool SplitWords(std::string_view text, std::array<std::string_view, 8>* words,
+                size_t* count) {
+  *count = 0;
+  while (!text.empty()) {
+    if (*count == words->size()) return false;
+    const size_t colon = text.find(':');
+    std::string_view& word = (*words)[(*count)++];
+    word = text.substr(0, colon);
+    if (!IsCanonicalWord(word)) return false;
+    if (colon == std::string_view::npos) return true;
+    text.remove_prefix(colon + 1);
+    if (text.empty()) return false;
+  }
+  return true;
+}
+
+// The first four words of an IPv6 address in canonical text. False: it may not
+// be one.
+bool FirstWords(std::string_view text, std::array<std::string_view, 4>* first) {
+  std::array<std::string_view, 8> left;
+  std::array<std::string_view, 8> right;
+  size_t lefts = 0;
+  size_t rights = 0;
+  const size_t gap = text.find("::");
+  if (!SplitWords(text.substr(0, gap), &left, &lefts)) return false;
+  if (gap == std::string_view::npos) {
+    if (lefts != left.size()) return false;
+  } else if (!SplitWords(text.substr(gap + 2), &right, &rights) ||
+             lefts + rights >= left.size()) {
+    return false;
+  }
+  const size_t right_begin = left.size() - rights;
+  for (size_t i = 0; i < first->size(); ++i) {
+    (*first)[i] = i < lefts          ? left[i]
+                  : i >= right_begin ? right[i - right_begin]
+                                     : std::string_view("0");
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<IpAddress> IpAddress::Parse(std::string_view text) {
@@ -193,6 +244,23 @@ std::string IpAddress::Prefix64() const {
   std::array<uint8_t, 16> prefix = bytes_;
   std::memset(prefix.data() + 8, 0, 8);
   return V6ToString(prefix).append("/64");
+}
+
+std::string IpAddress::Prefix64Of(std::string_view text) {
+  if (text.find(':') == std::string_view::npos) return "";
+  std::array<std::string_view, 4> words;
+  size_t count = FirstWords(text, &words) ? words.size() : 0;
+  while (count > 0 && words[count - 1] == "0") --count;
+  if (count == 0) {  // Also where IPv4 may be mapped.
+    const std::optional<IpAddress> address = Parse(text);
+    return address && !address->is_v4() ? address->Prefix64() : "";
+  }
+  std::string prefix;
+  for (size_t i = 0; i < count; ++i) {
+    if (i > 0) prefix += ':';
+    prefix += words[i];
+  }
+  return prefix += "::/64";
 }
 
 std::optional<Cidr> Cidr::Parse(std::string_view text) {

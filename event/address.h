@@ -30,6 +30,9 @@ class IpAddress {
   std::string ToString() const;
   // The /64 an IPv6 address lies in, as "2001:db8:0:1::/64". REQUIRES: !v4.
   std::string Prefix64() const;
+  // The same of an address in text; empty where that is IPv4, or none. Quick
+  // for what ToString returned.
+  static std::string Prefix64Of(std::string_view text);
   const std::array<uint8_t, 16>& bytes() const { return bytes_; }
 
   auto operator<=>(const IpAddress&) const = default;

@@ -126,6 +126,44 @@ TEST(IpAddress, GivesItsPrefix) {
   EXPECT_EQ(IpAddress::Parse("::1")->Prefix64(), "::/64");
 }
 
+// Of random addresses, in canonical text and in what is nearly that.
+TEST(IpAddress, GivesThePrefixOfATextAsThatOfTheAddress) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(::testing::Message() << "seed " << seed);
+  std::mt19937_64 random(seed);
+  constexpr std::string_view kAlphabet = "0019afAg:::.%/[ ";
+  const auto slow = [](std::string_view text) {
+    const auto address = IpAddress::Parse(text);
+    return address && !address->is_v4() ? address->Prefix64() : "";
+  };
+  for (int i = 0; i < 200'000; ++i) {
+    std::array<uint8_t, 16> bytes{};
+    for (size_t word = 0; word < 8; ++word) {
+      if (random() % 2) continue;
+      bytes[2 * word] = static_cast<uint8_t>(random() % 3 ? random() : 0);
+      bytes[2 * word + 1] = static_cast<uint8_t>(random() % 4 ? random() : 0);
+    }
+    if (random() % 8 == 0) {
+      std::memset(bytes.data(), 0, 10);
+      bytes[10] = bytes[11] = 0xff;
+    }
+    std::string text = IpAddress::FromBytes(bytes).ToString();
+    ASSERT_EQ(IpAddress::Prefix64Of(text), slow(text)) << text;
+    for (uint64_t changes = 1 + random() % 3; changes > 0; --changes) {
+      const size_t at = random() % text.size();
+      const char c = kAlphabet[random() % kAlphabet.size()];
+      if (random() % 2) {
+        text[at] = c;
+      } else {
+        text.insert(at, 1, c);
+      }
+    }
+    ASSERT_EQ(IpAddress::Prefix64Of(text), slow(text)) << text;
+  }
+  EXPECT_EQ(IpAddress::Prefix64Of("unknown"), "");
+  EXPECT_EQ(IpAddress::Prefix64Of(""), "");
+}
+
 // Random addresses with long runs of zeros, against inet_ntop and inet_pton.
 TEST(IpAddress, AgreesWithTheSystemOnRandomAddresses) {
   const uint64_t seed = RandomSeed();
