@@ -14,6 +14,9 @@ namespace {
 // Identities remembered between batches; past it all are forgotten and worked
 // out anew (an attacker can make as many as requests).
 constexpr size_t kIdentitiesMax = 16384;
+// The same of those whose authentication failed, which are smaller: as many as
+// a botnet has addresses.
+constexpr size_t kSourcesMax = 65536;
 constexpr size_t kClustersMax = 1024;
 // Sightings, refusal groups and deeds held before they should be taken: those
 // of a minute of a busy cluster, so that parts are merged here and not later,
@@ -87,6 +90,8 @@ struct Observer::Cluster {
   std::vector<std::pair<uint32_t, std::unique_ptr<Detector>>> detectors;
   absl::flat_hash_map<IdentityKey, Identity*, IdentityKey::Hash> index;
   std::deque<Identity> identities;
+  absl::flat_hash_map<IdentityKey, Source*, IdentityKey::Hash> source_index;
+  std::deque<Source> sources;
   Fact fact;
 };
 
@@ -119,6 +124,34 @@ struct Observer::GroupKey {
 struct Observer::GroupIndex
     : absl::flat_hash_map<GroupKey, RefusalGroup*, GroupKey::Hash> {};
 
+// Where the refusals of a caller go.
+struct Observer::Refused {
+  uint64_t epoch = 0;  // `group` is of the observer's this epoch.
+  EventTime minute = kNoTime;
+  RefusalClass cls = RefusalClass::kUncounted;
+  bool claims = false;  // Other addresses: ClientInfo::claimed.
+  RefusalGroup* group = nullptr;
+  // No earlier than that of group->sample: later ones need not be offered.
+  EventTime sample_time = kMaxTime;
+  // Hashes of cluster, user and client, for refusals with and without a user.
+  IdentityKey named;
+  IdentityKey unnamed;
+};
+
+struct Observer::Refuser {
+  Refused* refused;
+  const ClientInfo* client;
+  std::string_view user;
+  uint64_t agent;  // Hash of the user agent.
+};
+
+// Who failed to authenticate has no identity: all of one sourceIPs are one,
+// whatever their user agent.
+struct alignas(64) Observer::Source {
+  Refused refused;
+  ClientInfo client;
+};
+
 // All of a caller that an ordinary event touches, in as few cache lines as can
 // be: one more request of a caller that does what it did before in this minute
 // only moves `run`. The first line is of those that are let in, the second of
@@ -139,16 +172,7 @@ struct alignas(64) Observer::Identity {
   std::unique_ptr<Caller> caller;
   uint64_t agent = 0;                // Hash of its user agent.
   EventTime agent_first = kMaxTime;  // As told to `sighting`.
-  uint64_t group_epoch = 0;          // `group` is of the observer's this epoch.
-  EventTime group_minute = kNoTime;
-  RefusalClass group_class = RefusalClass::kUncounted;
-  RefusalGroup* group = nullptr;
-  // No earlier than that of group->sample: later ones need not be offered.
-  EventTime group_sample_time = kMaxTime;
-  // Hashes of cluster, user and client, for refusals with and without a user.
-  IdentityKey named;
-  IdentityKey unnamed;
-  bool claims = false;  // Other addresses: caller->client.claimed.
+  Refused refused;
   // Of other flags: most callers do two kinds of things in turns.
   Run other;
 
@@ -260,6 +284,36 @@ void Observer::ForgetIdentities() {
   identities_ = 0;
 }
 
+IdentityKey Observer::SourceKey(const EventView& event) {
+  if (event.source_ips.size() == 1) return IdentityKeyOf(event.source_ips[0]);
+  key_buffer_.clear();
+  WireWriter w(&key_buffer_);
+  for (std::string_view ip : event.source_ips) w.Text(ip);
+  w.Uint(event.source_ips.size());
+  return IdentityKeyOf(key_buffer_);
+}
+
+Observer::Source* Observer::SourceFor(const EventView& event,
+                                      const IdentityKey& key,
+                                      Cluster* cluster) {
+  Source*& slot = cluster->source_index[key];
+  if (slot != nullptr) return slot;
+  if (sources_ >= kSourcesMax) {
+    for (auto& [name, c] : clusters_) {
+      c->source_index.clear();
+      c->sources.clear();
+    }
+    sources_ = 0;
+    return SourceFor(event, key, cluster);
+  }
+  ++sources_;
+  slot = &cluster->sources.emplace_back();
+  slot->client = ResolveClient(event.source_ips, cluster->config->networks);
+  slot->refused.unnamed = CallerKey(cluster->name, "", slot->client.client);
+  slot->refused.claims = !slot->client.claimed.empty();
+  return slot;
+}
+
 IdentityKey Observer::CallerKey(std::string_view cluster, std::string_view user,
                                 std::string_view client) {
   key_buffer_.clear();
@@ -287,10 +341,11 @@ void Observer::Describe(const EventView& event, bool legacy,
   caller->pod = Capped(event.user.pod_name);
   caller->node = Capped(event.user.node_name);
   caller->family = AgentFamilyOf(event.user_agent);
-  identity->named =
+  identity->refused.named =
       CallerKey(cluster.name, caller->user, caller->client.client);
-  identity->unnamed = CallerKey(cluster.name, "", caller->client.client);
-  identity->claims = !caller->client.claimed.empty();
+  identity->refused.unnamed =
+      CallerKey(cluster.name, "", caller->client.client);
+  identity->refused.claims = !caller->client.claimed.empty();
   identity->agent = HashText(event.user_agent);
   identity->flags = IdentityFlags(event, caller->client);
   if (legacy) identity->flags |= Bit(SightingFlag::kLegacy);
@@ -328,16 +383,36 @@ void Observer::Count(const RequestView& request, Cluster* cluster) {
 void Observer::Observe(const EventView& event, std::string_view input_cluster) {
   Cluster* cluster =
       ClusterFor(event.cluster.empty() ? input_cluster : event.cluster);
-  const IdentityKey key = KeyOf(event);
-  cluster->index.prefetch(key);
+  // Surely a failed authentication, if it is judged at all: then it is no deed.
+  const bool nobody = event.code == 401 && event.user.username.empty();
+  const IdentityKey key = nobody ? SourceKey(event) : KeyOf(event);
+  if (nobody) {
+    cluster->source_index.prefetch(key);
+  } else {
+    cluster->index.prefetch(key);
+  }
   RequestView request;
   ClassifyRequest(event, cluster->config->public_paths, &path_buffer_,
                   &request);
   Count(request, cluster);
   if (request.part == RequestPart::kIgnored) return;
-  Identity* identity = IdentityFor(event, key, cluster);
+  if (nobody) {
+    if (!cluster->failures) return;
+    Source* source = SourceFor(event, key, cluster);
+    __builtin_prefetch(&source->refused);
+    return Refuse(
+        request, RefusalClass::kUnauthenticated,
+        {&source->refused, &source->client, "", HashText(event.user_agent)},
+        *cluster);
+  }
+  Observe(&request, IdentityFor(event, key, cluster), cluster);
+}
+
+void Observer::Observe(RequestView* view, Identity* identity,
+                       Cluster* cluster) {
+  RequestView& request = *view;
   __builtin_prefetch(&identity->caller);
-  __builtin_prefetch(&identity->named);
+  __builtin_prefetch(&identity->refused.named);
   if (request.traits & cluster->traits) {
     request.client = &identity->caller->client;
     deed_cluster_ = cluster;
@@ -345,14 +420,16 @@ void Observer::Observe(const EventView& event, std::string_view input_cluster) {
       if (traits & request.traits) detector->Observe(request, *this);
     }
   }
+  const Refuser refuser = {&identity->refused, &identity->caller->client,
+                           identity->caller->user, identity->agent};
   if (request.authentication_failed) {
     if (cluster->failures) {
-      Refuse(request, RefusalClass::kUnauthenticated, identity, cluster);
+      Refuse(request, RefusalClass::kUnauthenticated, refuser, *cluster);
     }
     return;
   }
   if (request.anonymous && request.denied && cluster->anonymous) {
-    Refuse(request, RefusalClass::kAnonymous, identity, cluster);
+    Refuse(request, RefusalClass::kAnonymous, refuser, *cluster);
   }
   if (request.named && cluster->sightings) See(request, identity, cluster);
 }
@@ -432,28 +509,28 @@ RefusalGroup& Observer::AddGroup() {
 }
 
 RefusalGroup* Observer::GroupFor(EventTime minute, RefusalClass cls,
-                                 const Identity& identity,
+                                 const Refuser& refuser,
                                  const Cluster& cluster) {
   // OpenShift's login failures carry system:anonymous; a failed authentication
   // has no user.
   const bool named = cls != RefusalClass::kUnauthenticated;
+  const Refused& refused = *refuser.refused;
   RefusalGroup*& slot =
-      (*group_index_)[{named ? identity.named : identity.unnamed, minute, cls}];
+      (*group_index_)[{named ? refused.named : refused.unnamed, minute, cls}];
   if (slot == nullptr) {
     NoteMinute(minute);
-    const Caller& caller = *identity.caller;
     slot = &AddGroup();
     slot->cluster = cluster.name;
-    slot->user = named ? std::string_view(caller.user) : std::string_view();
-    slot->client = caller.client.client;
+    slot->user = named ? refuser.user : std::string_view();
+    slot->client = refuser.client->client;
     slot->cls = cls;
     slot->minute = minute;
     slot->keep = cluster.keep;
-    slot->client_internal = caller.client.internal;
-    slot->trusted_proxy = caller.client.trusted_proxy;
+    slot->client_internal = refuser.client->internal;
+    slot->trusted_proxy = refuser.client->trusted_proxy;
   }
-  if (identity.claims) {
-    for (const std::string& ip : identity.caller->client.claimed) {
+  if (refused.claims) {
+    for (const std::string& ip : refuser.client->claimed) {
       slot->claimed_ips.Add(ip);
     }
   }
@@ -461,29 +538,30 @@ RefusalGroup* Observer::GroupFor(EventTime minute, RefusalClass cls,
 }
 
 void Observer::Refuse(const RequestView& request, RefusalClass cls,
-                      Identity* identity, Cluster* cluster) {
+                      const Refuser& refuser, const Cluster& cluster) {
   const EventView& event = *request.event;
   const EventTime time = event.time();
   const EventTime minute = MinuteOf(time);
   Refusal refusal;
   refusal.time = time;
-  // First, as the identity comes into the cache meanwhile.
+  // First, as `refused` comes into the cache meanwhile.
   refusal.request = hasher_.CountedHash(event);
   refusal.path = HashText(request.path);
-  if (identity->group_epoch != epoch_ || identity->group_minute != minute ||
-      identity->group_class != cls) {
-    identity->group = GroupFor(minute, cls, *identity, *cluster);
-    identity->group_epoch = epoch_;
-    identity->group_minute = minute;
-    identity->group_class = cls;
-    identity->group_sample_time = kMaxTime;
+  refusal.agent = refuser.agent;
+  Refused& refused = *refuser.refused;
+  if (refused.epoch != epoch_ || refused.minute != minute ||
+      refused.cls != cls) {
+    refused.group = GroupFor(minute, cls, refuser, cluster);
+    refused.epoch = epoch_;
+    refused.minute = minute;
+    refused.cls = cls;
+    refused.sample_time = kMaxTime;
   }
-  refusal.agent = identity->agent;
-  if (time <= identity->group_sample_time) {
-    OfferSample(event, &identity->group->sample);
-    identity->group_sample_time = identity->group->sample.time;
+  if (time <= refused.sample_time) {
+    OfferSample(event, &refused.group->sample);
+    refused.sample_time = refused.group->sample.time;
   }
-  AddSoon(identity->group, refusal);
+  AddSoon(refused.group, refusal);
 }
 
 void Observer::AddSoon(RefusalGroup* group, const Refusal& refusal) {
@@ -553,7 +631,7 @@ Observations Observer::Take() {
     clusters_.clear();
     last_cluster_ = nullptr;
     deed_cluster_ = nullptr;
-    identities_ = 0;
+    identities_ = sources_ = 0;
   }
   sightings_.clear();
   groups_.clear();

@@ -57,6 +57,9 @@ class Observer final : private DeedWriter {
   struct Cluster;
   struct Caller;
   struct Identity;
+  struct Refused;
+  struct Refuser;
+  struct Source;
   struct GroupKey;
   struct GroupIndex;
 
@@ -67,6 +70,9 @@ class Observer final : private DeedWriter {
   // Something of that minute is held now.
   void NoteMinute(EventTime minute);
   IdentityKey KeyOf(const EventView& event);
+  IdentityKey SourceKey(const EventView& event);
+  Source* SourceFor(const EventView& event, const IdentityKey& key,
+                    Cluster* cluster);
   Identity* IdentityFor(const EventView& event, const IdentityKey& key,
                         Cluster* cluster);
   void Describe(const EventView& event, bool legacy, const Cluster& cluster,
@@ -76,10 +82,12 @@ class Observer final : private DeedWriter {
                         const Cluster& cluster);
   RefusalGroup& AddGroup();
   RefusalGroup* GroupFor(EventTime minute, RefusalClass cls,
-                         const Identity& identity, const Cluster& cluster);
+                         const Refuser& refuser, const Cluster& cluster);
+  // Of an event that has an identity.
+  void Observe(RequestView* view, Identity* identity, Cluster* cluster);
   void See(const RequestView& request, Identity* identity, Cluster* cluster);
-  void Refuse(const RequestView& request, RefusalClass cls, Identity* identity,
-              Cluster* cluster);
+  void Refuse(const RequestView& request, RefusalClass cls,
+              const Refuser& refuser, const Cluster& cluster);
   void Count(const RequestView& request, Cluster* cluster);
   void AddSoon(RefusalGroup* group, const Refusal& refusal);
   void AddPending();
@@ -92,7 +100,8 @@ class Observer final : private DeedWriter {
   absl::flat_hash_map<std::string, std::unique_ptr<Cluster>> clusters_;
   Cluster* last_cluster_ = nullptr;
   Cluster* deed_cluster_ = nullptr;  // Of the event being observed.
-  size_t identities_ = 0;            // Of all clusters together.
+  size_t identities_ = 0;            // Of all clusters together;
+  size_t sources_ = 0;               // likewise.
   absl::flat_hash_map<std::pair<Identity*, EventTime>, Sighting*> by_minute_;
   std::unique_ptr<GroupIndex> group_index_;  // Of groups_.
   // The first held_groups_; the rest is of before, to be written over.

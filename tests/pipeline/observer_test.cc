@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -82,6 +84,45 @@ TEST(Observer, ObservesTheSameInMemoryThatWasUsedBefore) {
     reused.Recycle(std::move(taken));
   }
   EXPECT_GT(refusals, 500u);
+}
+
+// Failures are grouped by client, whatever their user agent and however often
+// all sources were forgotten for want of room.
+TEST(Observer, GroupsFailuresByClientOfMoreSourcesThanItRemembers) {
+  const EngineConfig config;
+  Observer observer(config);
+  constexpr int kSources = 70'000;
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < kSources; ++i) {
+      AuditLine line;
+      line.Failed().At(round * kSecond).Agent(fmt::format("tool/{}", round));
+      const std::string client =
+          fmt::format("10.{}.{}.1", i / 256 % 256, i % 256);
+      if (i % 7 == 0) {
+        line.Through({fmt::format("claimed-{}", i), client});
+      } else {
+        line.From(client);
+      }
+      // Another instance: those of i and i + 65536 are one client.
+      line.Uri(fmt::format("/api/v1/pods?x={}", i));
+      ObserveLine(line.Json(), &observer);
+    }
+  }
+  std::map<std::string, std::set<uint64_t>> agents;
+  std::map<std::string, size_t> failures;
+  for (const RefusalGroup& g : observer.Take().refusals) {
+    EXPECT_TRUE(failures.emplace(g.client, g.kept.size()).second) << g.client;
+    for (const Refusal& r : g.kept) agents[g.client].insert(r.agent);
+    EXPECT_TRUE(g.sample.has_value());
+  }
+  ASSERT_EQ(failures.size(), 65'536u);
+  for (const auto& [client, count] : failures) {
+    ASSERT_TRUE(count == 2 || count == 4) << client;
+    ASSERT_EQ(agents[client].size(), 2u) << client;
+  }
+  EXPECT_EQ(std::count_if(failures.begin(), failures.end(),
+                          [](const auto& f) { return f.second == 4; }),
+            kSources - 65'536);
 }
 
 // A worker hands on what it holds when a minute is over, not before.
