@@ -89,6 +89,11 @@ class Table final : public TableBase {
     __builtin_prefetch(value + kBytes - 1);
   }
 
+  // … what a Touch of that handle will, if its value is not asked for.
+  void PrefetchNode(TableHandle at) const {
+    if (at.id < used_) __builtin_prefetch(&node(at.id));
+  }
+
   // What Find and Touch of that key will look at first.
   void Prefetch(std::string_view key) const {
     index_.Prefetch(KeyIndex::HashOf(key));
@@ -245,8 +250,8 @@ class Table final : public TableBase {
   const Node& node(uint32_t id) const {
     return pages_[id / kPageSlots].nodes[id % kPageSlots];
   }
-  List& ListOf(const Node& n) {
-    const size_t cls = std::bit_width(n.weight) - 1;
+  List& ListOf(uint32_t weight) {
+    const size_t cls = std::bit_width(weight) - 1;
     return lists_[cls < kClasses ? cls : kClasses - 1];
   }
   // A slot that is free has the generation of its next key.
@@ -281,36 +286,45 @@ class Table final : public TableBase {
 
   // One that is touched again.
   void Relink(uint32_t id, EventTime now) {
-    Unlink(id);
-    uint32_t& weight = node(id).weight;
-    if (weight != UINT32_MAX) ++weight;
-    Link(id, now);
+    Node& n = node(id);
+    List& before = ListOf(n.weight);
+    if (n.weight != UINT32_MAX) ++n.weight;
+    List& after = ListOf(n.weight);
+    if (&before == &after && after.tail == id && n.touched <= now) {
+      n.touched = now;  // As most often in a run of one key.
+      return;
+    }
+    Unlink(n, before);
+    Link(id, n, after, now);
   }
 
   void Link(uint32_t id, EventTime now) {
     Node& n = node(id);
-    List& list = ListOf(n);
-    // A late observation must not break the order that expiry relies on.
-    if (list.tail != kNone && node(list.tail).touched > now) {
-      now = node(list.tail).touched;
-    }
-    oldest_ = std::min(oldest_, now);
-    n.touched = now;
+    Link(id, n, ListOf(n.weight), now);
+  }
+  void Link(uint32_t id, Node& n, List& list, EventTime now) {
     n.prev = list.tail;
     n.next = kNone;
-    (list.tail == kNone ? list.head : node(list.tail).next) = id;
+    if (list.tail == kNone) {
+      list.head = id;
+    } else {
+      Node& last = node(list.tail);
+      // A late observation must not break the order that expiry relies on.
+      now = std::max(now, last.touched);
+      last.next = id;
+    }
     list.tail = id;
+    n.touched = now;
+    oldest_ = std::min(oldest_, now);
   }
 
-  void Unlink(uint32_t id) {
-    const Node& n = node(id);
-    List& list = ListOf(n);
+  void Unlink(const Node& n, List& list) {
     (n.prev == kNone ? list.head : node(n.prev).next) = n.next;
     (n.next == kNone ? list.tail : node(n.next).prev) = n.prev;
   }
 
   void Remove(uint32_t id) {
-    Unlink(id);
+    Unlink(node(id), ListOf(node(id).weight));
     index_.Remove(node(id).hash, id);
     Free(id);
   }
