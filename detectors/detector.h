@@ -52,6 +52,10 @@ struct Judged {
   uint64_t group_id = 0;
   const Refusal* refusal = nullptr;
   bool first_of_group = false;
+  // kRefusal: the place of `refusal` in group->kept, where all of the group is
+  // there and stays as it is until its total was judged; else kNotKept.
+  static constexpr uint32_t kNotKept = UINT32_MAX;
+  uint32_t kept_index = kNotKept;
   size_t rest_begin = 0;
   // The group_id of what will be judged kSoon[i] things later (0: none, or not
   // known). To fetch memory in time, each with the one before in place; nothing
@@ -94,6 +98,9 @@ class Detector {
     (void)due;
     (void)context;
   }
+  // Does at once what Judge put off until the group's total (kept_index): what
+  // it would change is about to be looked at.
+  virtual void Settle(JudgeContext& context) { (void)context; }
   virtual AlertText Describe(const Episode& episode) const = 0;
   virtual std::span<Persistent* const> state() = 0;
 };

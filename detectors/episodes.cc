@@ -276,6 +276,9 @@ Episode& Episodes::Add(const EpisodeKey& key, Nanos quiet,
       held != nullptr && c.first > held->belongs_until()) {
     Close(bytes, *held, held->belongs_until());
   }
+  if (options_.before_eviction && open_.keys() >= open_.keys_max()) {
+    options_.before_eviction();
+  }
   Episode& episode = open_.Touch(
       bytes, c.last,
       [this](std::string_view, Episode& evicted) {

@@ -133,6 +133,9 @@ class Episodes final : public Persistent {
     std::function<AlertText(const Episode&)> describe;
     // Static facts, by the episode's detector.
     std::function<const DetectorInfo*(const Episode&)> info;
+    // Before one is given up for want of room: what detectors put off is to be
+    // added to it now.
+    std::function<void()> before_eviction;
   };
   Episodes(Options options, Timers* timers);
 
@@ -150,6 +153,17 @@ class Episodes final : public Persistent {
     if (episode == nullptr || now > episode->belongs_until()) return nullptr;
     return open_.Touch(*at, now);
   }
+  // The same where nothing is to be added yet. False: no episode is there.
+  bool Touch(TableHandle at, EventTime now) {
+    return open_.Touch(at, now) != nullptr;
+  }
+  Episode* Find(TableHandle at) { return open_.Find(at); }
+  // Whether only the last state of an episode will be seen, so that what is
+  // added to one may be put off until something else looks at it.
+  bool patient() const {
+    return !options_.revisions && open_.keys() < open_.keys_max();
+  }
+  void PrefetchNode(TableHandle at) const { open_.PrefetchNode(at); }
   // Fetches what a Touch of that handle, and an Extend, will look at.
   void Prefetch(TableHandle at) const { open_.Prefetch(at); }
   // Adds to an open episode that Find or Touch gave for `contribution.first`.

@@ -36,6 +36,10 @@ class FewDistinct {
 class FailingMinutes {
  public:
   void Add(EventTime time, uint64_t count, uint64_t source, Nanos span);
+  // Whether an Add at `time` forgets something.
+  bool Forgets(EventTime time, Nanos span) const {
+    return oldest_ <= time && time - oldest_ > span;
+  }
   // Fetches what the next Add will look at.
   void Prefetch() const {
     if (!entries_.empty()) __builtin_prefetch(&entries_.back());
@@ -113,6 +117,9 @@ struct FailingClient {
   // An address that its /64 holds nothing of. A hint: false says nothing. Not
   // saved.
   bool apart = false;
+  // Of its failures that wait to be counted, for who keeps them; 0: none do.
+  // Not saved.
+  uint32_t waiting = 0;
 
   // Fetches what is pointed to.
   void Prefetch() const {

@@ -1,6 +1,7 @@
 #include "detectors/failure_window.h"
 
 #include <algorithm>
+#include <bitset>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
@@ -75,23 +76,45 @@ FailureWindow& FailureWindow::operator=(FailureWindow&& other) noexcept {
   return *this;
 }
 
+bool FailureWindow::HoldsAny(const KeptRefusals& refusals, size_t begin,
+                             size_t end) const {
+  // A bit for each tag that is there: of few of the others is more looked at.
+  constexpr size_t kMarks = 4096;
+  std::bitset<kMarks> marks;
+  if (capacity_ > kUntagged) {
+    for (uint32_t i = 0; i < capacity_; ++i) marks.set(tags()[i] % kMarks);
+  }
+  for (size_t i = begin; i < end; ++i) {
+    const uint64_t request = refusals[i].request;
+    if (capacity_ > kUntagged && !marks.test(request % kMarks)) continue;
+    if (Holds(request)) return true;
+  }
+  return false;
+}
+
 bool FailureWindow::Add(const Entry& added, Nanos span, size_t entries_max) {
   if (Holds(added.refusal.request)) return false;
+  AddNew(added, span, entries_max);
+  return true;
+}
+
+void FailureWindow::AddNew(const Entry& added, Nanos span, size_t entries_max) {
   if (size_ == capacity_) Grow();
+  const EventTime* const times = this->times();
+  const uint32_t mask = capacity_ - 1;
   const EventTime time = added.refusal.time;
   uint32_t at = size_;  // Almost always the newest.
-  while (at > 0 && time < TimeOf(at - 1)) {
+  while (at > 0 && time < times[(head_ + at - 1) & mask]) {
     Put(Place(at), (*this)[at - 1]);
     --at;
   }
   Put(Place(at), added);
-  ++size_;
-  const EventTime newest = TimeOf(size_ - 1);
-  uint32_t drop = size_ > entries_max ? 1 : 0;
-  while (newest - TimeOf(drop) > span) ++drop;
-  head_ = Place(drop);
-  size_ -= drop;
-  return true;
+  uint32_t first = head_;
+  const EventTime newest = times[(head_ + size_) & mask];
+  if (++size_ > entries_max) first = (first + 1) & mask;
+  while (newest - times[first] > span) first = (first + 1) & mask;
+  size_ -= (first - head_) & mask;
+  head_ = first;
 }
 
 void FailureWindow::RemoveSource(uint64_t source) {

@@ -36,6 +36,10 @@ class FailureWindow {
 
   // False: this very request is in the window already; nothing changed.
   bool Add(const Entry& entry, Nanos span, size_t entries_max);
+  // REQUIRES: it is not.
+  void AddNew(const Entry& entry, Nanos span, size_t entries_max);
+  // Whether one of refusals[begin, end) is in it.
+  bool HoldsAny(const KeptRefusals& refusals, size_t begin, size_t end) const;
   // Fetches what the next Add will look at.
   void Prefetch() const {
     if (capacity_ == 1) return;

@@ -71,6 +71,7 @@ void Spray::NoteMixed(Unit& unit, EventTime now, TableHandle at) {
   // Those of clients that were given up are not looked for.
   if (mixed_.size() > 2 * units_.size()) CollectMixed();
   unit.single = false;
+  --single_;
   mixed_.push_back({unit.other_last, at});
   std::push_heap(mixed_.begin(), mixed_.end());
 }
@@ -79,38 +80,36 @@ void Spray::AddAgents(std::string_view unit, const SmallestHashes& agents,
                       EventTime time, TableHandle* at) {
   Unit* u = units_.Find(unit, at);
   if (u == nullptr) return;
-  const bool single = u->single;
   for (const uint64_t agent : agents) u->AddAgent(agent, time);
   NoteMixed(*u, time, *at);
-  if (single && !u->single) --single_;
 }
 
 Spray::Unit& Spray::Touch(std::string_view unit, EventTime time,
                           TableHandle* at) {
   const auto forget = [this](std::string_view, Unit& u) { Forget(u); };
   units_.ExpireUntil(time, forget);
-  if (Unit* known = units_.Touch(*at, time)) {
-    Forget(*known);
-    return *known;
-  }
+  if (Unit* known = units_.Touch(*at, time)) return *known;
   const size_t before = units_.size();
   const uint64_t evicted = units_.evicted();
   Unit& u = units_.Touch(unit, time, forget, at);
-  if (units_.size() == before && evicted == units_.evicted()) Forget(u);
+  if (units_.size() != before || evicted != units_.evicted()) ++single_;
   return u;
 }
 
-Spray::State Spray::Add(std::string_view unit, bool internal, uint64_t agent,
-                        EventTime time, uint64_t count, TableHandle* at) {
-  ForgetAgents(time);
+size_t Spray::Add(std::string_view unit, bool internal, uint64_t agent,
+                  EventTime time, uint64_t count, TableHandle* at) {
+  if (!mixed_.empty() && time - mixed_.front().other_last > window_) {
+    ForgetAgents(time);
+  }
   TableHandle found;
   if (at == nullptr) at = &found;
   Unit& u = Touch(unit, time, at);
-  u.internal = internal;
+  if (u.internal != internal) {
+    internal ? ++internal_ : --internal_;
+    u.internal = internal;
+  }
   u.AddAgent(agent, time);
   NoteMixed(u, time, *at);
-  if (u.internal) ++internal_;
-  if (u.single) ++single_;
 
   while (!failures_.empty() && time - failures_.front().first > window_) {
     failure_count_ -= failures_.front().second;
@@ -122,8 +121,7 @@ Spray::State Spray::Add(std::string_view unit, bool internal, uint64_t agent,
     failures_.back().second += count;
   }
   failure_count_ += count;
-  return {units_.size(), internal_, single_, failure_count_,
-          failures_.front().first};
+  return units_.size();
 }
 
 void Spray::Unit::Save(WireWriter* out) const {

@@ -25,10 +25,15 @@ class Spray final : public Persistent {
     EventTime first_time = 0;  // Of those.
   };
   Spray(uint64_t keys_max, Nanos window);
-  // `unit`: the address, an IPv6 one's /64; `at`: where it was found before,
-  // and is now.
-  State Add(std::string_view unit, bool internal, uint64_t agent,
-            EventTime time, uint64_t count, TableHandle* at);
+  // Returns how many clients there are now. `unit`: the address, an IPv6 one's
+  // /64; `at`: where it was found before, and is now.
+  size_t Add(std::string_view unit, bool internal, uint64_t agent,
+             EventTime time, uint64_t count, TableHandle* at);
+  // After an Add.
+  State state() const {
+    return {units_.size(), internal_, single_, failure_count_,
+            failures_.front().first};
+  }
   // Of failures at `time`, of a unit that Add was told of, that are not told
   // one by one.
   void AddAgents(std::string_view unit, const SmallestHashes& agents,
@@ -58,11 +63,11 @@ class Spray final : public Persistent {
     TableHandle unit;
     bool operator<(const Mixed& o) const { return other_last > o.other_last; }
   };
-  // Not counted any more, or not yet.
+  // Not counted any more.
   void Forget(const Unit& unit);
-  // What it counts for has to be added.
+  // A new one is counted as external, of a single agent.
   Unit& Touch(std::string_view unit, EventTime time, TableHandle* at);
-  // If so, and it was not yet: it has two agents within the window.
+  // If it has two agents within the window, and had not.
   void NoteMixed(Unit& unit, EventTime now, TableHandle at);
   // Whose other agent lies before the window has a single one again.
   void ForgetAgents(EventTime now);

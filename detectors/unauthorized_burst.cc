@@ -19,16 +19,10 @@ namespace {
 constexpr std::string_view kName = "unauthorized-burst";
 // Key of the samples of all clients together; no client has this name.
 constexpr std::string_view kAllClients = "*";
+constexpr std::string_view kSpray = "spray";
 
 uint64_t HashText(std::string_view text) {
   return XXH3_64bits(text.data(), text.size());
-}
-
-// The /64 of an IPv6 client; empty for IPv4 and "unknown".
-std::string PrefixOf(const std::string& client) {
-  if (client.find(':') == std::string::npos) return "";
-  const auto address = IpAddress::Parse(client);
-  return address && !address->is_v4() ? address->Prefix64() : "";
 }
 
 // When a user agent that is not the workload's came. kMaxTime: none did.
@@ -53,20 +47,37 @@ void Raise(std::string_view name, int64_t value, int64_t* told,
   episode.RaiseExplain(name, value);
 }
 
+// Failures of a group that were told to all that concerns other clients too,
+// and wait to be counted for their own, all at once. As long as some may wait,
+// those of the group that come change no more than numbers of it and of its
+// episodes.
+struct Waiting {
+  const RefusalGroup* group = nullptr;  // Null: none may wait.
+  uint32_t begin = 0;                   // Those that wait, of group->kept;
+  uint32_t end = 0;                     // the next one, if it comes now.
+  uint32_t end_max = 0;
+  bool late = false;
+  TableHandle burst;  // Its open episodes.
+  TableHandle slow;
+};
+
 // What was worked out of a group once, for all of its refusals.
 struct alignas(64) Place {
   uint64_t group_id = 0;
-  TableHandle client;   // Of the address.
-  TableHandle whole;    // Of its /64.
-  TableHandle unit;     // Of either, in the spray.
-  std::string prefix;   // The /64; empty: none.
-  uint64_t source = 0;  // Hash of the address, where there is a /64.
+  TableHandle client;  // Of the address.
+  TableHandle whole;   // Of its /64.
+  TableHandle unit;    // Of either, in the spray.
+  Waiting waiting;
+  bool repeats = false;  // Requests of the window: none may wait.
+  std::string prefix;    // The /64; empty: none.
+  uint64_t source = 0;   // Hash of the address, where there is a /64.
 };
 
 // One failure, or several at once.
 struct Failure {
   const RefusalGroup& group;
   const Refusal& refusal;
+  uint32_t index;     // As Judged::kept_index.
   uint64_t weight;    // It, and those before it that were not kept.
   bool late = false;  // Told at the end of its minute.
 };
@@ -111,11 +122,19 @@ class UnauthorizedBurst final : public Detector {
       OnLoginFailed(*judged.deed, context);
     } else if (judged.kind == JudgedKind::kRefusal) {
       FetchSoon(judged, *context.episodes);
-      Place& place = PlaceOf(judged);
+      Place& place = PlaceOf(judged, context);
       if (judged.first_of_group) RememberSample(judged, place);
-      OnFailure({*judged.group, *judged.refusal, 1}, place, context);
+      OnFailure({*judged.group, *judged.refusal, judged.kept_index, 1}, place,
+                context);
     } else if (judged.kind == JudgedKind::kTotal && judged.group != nullptr) {
-      OnRest(judged, PlaceOf(judged), context);
+      OnRest(judged, PlaceOf(judged, context), context);
+    }
+  }
+
+  void Settle(JudgeContext& context) override {
+    for (Place& place : places_) {
+      if (waiting_ == 0) return;
+      Settle(place, context);
     }
   }
 
@@ -150,10 +169,31 @@ class UnauthorizedBurst final : public Detector {
   }
   // Null: that group was not seen yet.
   const Place* FindPlace(uint64_t group_id) const;
-  Place& PlaceOf(const Judged& judged);
+  Place& PlaceOf(const Judged& judged, JudgeContext& context);
   void RememberSample(const Judged& judged, const Place& place);
   void OnRest(const Judged& judged, Place& place, JudgeContext& context);
   void OnFailure(const Failure& failure, Place& place, JudgeContext& context);
+  // False: it was counted before.
+  bool OnFailureNow(const Failure& failure, Place& place,
+                    JudgeContext& context);
+  // What the /64 of `own` has of it.
+  void OnWhole(const Failure& failure, Place& place, FailingClient& own,
+               JudgeContext& context);
+  // After one was counted: whether those of its group that come may wait.
+  void LetWait(const Failure& failure, Place& place, JudgeContext& context);
+  // False: it must be counted now.
+  bool Wait(const Failure& failure, Place& place, JudgeContext& context);
+  // Counts those that wait.
+  void Settle(Place& place, JudgeContext& context);
+  void Settle(const FailingClient& client, JudgeContext& context) {
+    if (client.waiting != 0) Settle(places_[client.waiting - 1], context);
+  }
+  // Of clients_, for those that go.
+  auto Settling(JudgeContext& context) {
+    return [this, &context](std::string_view, FailingClient& client) {
+      Settle(client, context);
+    };
+  }
   // One failure of a key: an address, or the /64 of one (`source` its hash).
   // `at`: where the key was found before. Null: the request was counted before.
   FailingClient* OnKey(const std::string& key, TableHandle* at,
@@ -162,12 +202,25 @@ class UnauthorizedBurst final : public Detector {
   void JudgeBurst(const std::string& key, FailingClient& client,
                   const Failure& failure, uint64_t source,
                   JudgeContext& context);
+  // One more of an open burst, or of the one that opens.
+  struct Grade {
+    Severity severity;
+    std::string_view rule;
+  };
+  Grade GradeBurst(FailingClient& client, const Failure& failure,
+                   uint64_t source);
+  void ExtendBurst(FailingClient& client, const Failure& failure,
+                   uint64_t source, Episode& open);
+  // `peak`: the most failures that the window held.
+  void TellNumbers(FailingClient::Burst& burst, size_t peak, Episode& episode);
   FailingMinutes::Sum WindowThatFired(const FailingClient& client,
                                       const Failure& failure) const;
   void JudgeSlow(const std::string& key, FailingClient& client,
                  const Failure& failure, uint64_t source,
                  JudgeContext& context);
   void JudgeSpray(const Failure& failure, Place& place, JudgeContext& context);
+  Episode& OpenSpray(const Failure& failure, JudgeContext& context);
+  bool LooksLikeRotation(const Spray::State& spray) const;
 
   void OnLoginFailed(const Deed& deed, JudgeContext& context);
   void OnIdentity(const Judged& judged, JudgeContext& context);
@@ -188,6 +241,7 @@ class UnauthorizedBurst final : public Detector {
   // By group_id: as many as there are groups in most minutes. Where two of a
   // minute meet, their places are only found more often.
   std::vector<Place> places_;
+  size_t waiting_ = 0;  // Places where failures may wait.
 };
 
 const Place* UnauthorizedBurst::FindPlace(uint64_t group_id) const {
@@ -200,9 +254,14 @@ void UnauthorizedBurst::FetchSoon(const Judged& judged,
   if (places_.empty()) places_.resize(kPlaces);
   __builtin_prefetch(&places_[judged.soon[0] % kPlaces]);
   if (const Place* place = FindPlace(judged.soon[1])) {
+    spray_.Prefetch(place->unit);
+    if (place->waiting.group != nullptr) {
+      clients_.PrefetchNode(place->client);
+      episodes.PrefetchNode(place->waiting.burst);
+      return episodes.PrefetchNode(place->waiting.slow);
+    }
     clients_.Prefetch(place->client);
     clients_.Prefetch(place->whole);
-    spray_.Prefetch(place->unit);
   }
   if (const Place* place = FindPlace(judged.soon[2])) {
     if (const auto* own = clients_.Find(place->client)) own->Prefetch();
@@ -218,14 +277,16 @@ void UnauthorizedBurst::FetchSoon(const Judged& judged,
   }
 }
 
-Place& UnauthorizedBurst::PlaceOf(const Judged& judged) {
+Place& UnauthorizedBurst::PlaceOf(const Judged& judged, JudgeContext& context) {
   if (places_.empty()) places_.resize(kPlaces);
   Place& place = places_[judged.group_id % kPlaces];
   if (place.group_id == judged.group_id && judged.group_id != 0) return place;
+  Settle(place, context);
   const std::string& client = judged.group->client;
   place.group_id = judged.group_id;
   place.client = place.whole = place.unit = TableHandle();
-  place.prefix = PrefixOf(client);
+  place.repeats = false;
+  place.prefix = IpAddress::Prefix64Of(client);
   place.source = place.prefix.empty() ? 0 : HashText(client);
   FetchTables(client);
   if (!place.prefix.empty()) FetchTables(place.prefix);
@@ -246,6 +307,7 @@ void UnauthorizedBurst::RememberSample(const Judged& judged,
 
 void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
                                JudgeContext& context) {
+  Settle(place, context);
   const RefusalGroup& group = *judged.group;
   const std::array<const std::string*, 2> keys = {&group.client, &place.prefix};
   if (judged.rest_begin < group.kept.size()) {
@@ -262,10 +324,12 @@ void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
     }
   }
   uint64_t weight = 1 + group.dropped;
-  for (size_t i = judged.rest_begin; i < group.kept.size(); ++i) {
-    OnFailure({group, group.kept[i], weight, /*late=*/true}, place, context);
+  const auto end = static_cast<uint32_t>(group.kept.size());
+  for (auto i = static_cast<uint32_t>(judged.rest_begin); i < end; ++i) {
+    OnFailure({group, group.kept[i], i, weight, /*late=*/true}, place, context);
     weight = 1;
   }
+  Settle(place, context);
   if (group.claimed_ips.empty()) return;
   for (const std::string* key : keys) {
     if (key->empty()) continue;
@@ -277,20 +341,33 @@ void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
 
 void UnauthorizedBurst::OnFailure(const Failure& failure, Place& place,
                                   JudgeContext& context) {
-  const std::string& address = failure.group.client;
-  const EventTime now = failure.refusal.time;
-  clients_.ExpireUntil(now);
-  FailingClient* own = OnKey(address, &place.client, failure, 0, context);
-  if (own == nullptr) return;
+  if (Wait(failure, place, context)) return;
+  Settle(place, context);
+  if (!OnFailureNow(failure, place, context)) return;
+  if (failure.index != Judged::kNotKept) LetWait(failure, place, context);
+}
+
+bool UnauthorizedBurst::OnFailureNow(const Failure& failure, Place& place,
+                                     JudgeContext& context) {
+  clients_.ExpireUntil(failure.refusal.time, Settling(context));
+  FailingClient* own =
+      OnKey(failure.group.client, &place.client, failure, 0, context);
+  if (own == nullptr) return false;
   JudgeSpray(failure, place, context);
-  if (place.prefix.empty()) return;
-  // The /64 counts only addresses that have no alert of their own.
-  if (OpenBurst(*own, address, now, context) == nullptr &&
-      own->slow_day != DayOf(now)) {
-    own->apart = false;
+  if (!place.prefix.empty()) OnWhole(failure, place, *own, context);
+  return true;
+}
+
+// The /64 counts only addresses that have no alert of their own.
+void UnauthorizedBurst::OnWhole(const Failure& failure, Place& place,
+                                FailingClient& own, JudgeContext& context) {
+  const EventTime now = failure.refusal.time;
+  if (OpenBurst(own, failure.group.client, now, context) == nullptr &&
+      own.slow_day != DayOf(now)) {
+    own.apart = false;
     OnKey(place.prefix, &place.whole, failure, place.source, context);
-  } else if (!own->apart) {
-    own->apart = true;
+  } else if (!own.apart) {
+    own.apart = true;
     FailingClient* whole = clients_.Find(place.prefix, &place.whole);
     if (whole == nullptr) return;
     whole->window.RemoveSource(place.source);
@@ -298,11 +375,116 @@ void UnauthorizedBurst::OnFailure(const Failure& failure, Place& place,
   }
 }
 
+// They may where nothing opens before the minute is over, and nothing closes,
+// as the one that was just counted is less than a minute before.
+void UnauthorizedBurst::LetWait(const Failure& failure, Place& place,
+                                JudgeContext& context) {
+  const KeptRefusals& kept = failure.group.kept;
+  Waiting waiting;
+  waiting.begin = waiting.end = failure.index + 1;
+  waiting.end_max = static_cast<uint32_t>(
+      failure.late ? kept.size()
+                   : std::min<size_t>(failure.group.keep, kept.size()));
+  waiting.late = failure.late;
+  if (waiting.begin >= waiting.end_max || place.repeats ||
+      settings_.quiet < kMinute || !context.episodes->patient()) {
+    return;
+  }
+  FailingClient* client = clients_.Find(place.client);
+  if (client == nullptr) return;
+  const bool slow = client->slow_day == DayOf(failure.refusal.time);
+  if (!place.prefix.empty() &&
+      (!client->apart || (client->burst == nullptr && !slow))) {
+    return;
+  }
+  if (slow) {
+    waiting.slow = client->slow->episode;
+    if (context.episodes->Find(waiting.slow) == nullptr) return;
+  }
+  if (client->burst != nullptr) {
+    waiting.burst = client->burst->told.episode;
+    if (context.episodes->Find(waiting.burst) == nullptr) return;
+  } else {
+    const auto threshold = static_cast<size_t>(settings_.threshold);
+    const size_t room = threshold - 1 - client->window.size();
+    waiting.end_max = static_cast<uint32_t>(
+        std::min<size_t>(waiting.end_max, waiting.begin + room));
+    if (waiting.begin >= waiting.end_max) return;
+  }
+  place.repeats = client->window.HoldsAny(kept, waiting.begin, waiting.end_max);
+  if (place.repeats) return;
+  waiting.group = &failure.group;
+  place.waiting = waiting;
+  client->waiting = 1 + static_cast<uint32_t>(&place - places_.data());
+  ++waiting_;
+}
+
+bool UnauthorizedBurst::Wait(const Failure& failure, Place& place,
+                             JudgeContext& context) {
+  Waiting& waiting = place.waiting;
+  const auto comes = [&] {
+    return waiting.group != nullptr && failure.index == waiting.end &&
+           waiting.end < waiting.end_max;
+  };
+  if (!comes()) return false;
+  const EventTime now = failure.refusal.time;
+  clients_.ExpireUntil(now, Settling(context));
+  if (!comes()) return false;
+  // All that is touched, in the order of OnFailureNow.
+  clients_.Touch(place.client, now);
+  const TableHandle burst = waiting.burst;
+  context.episodes->Touch(burst, now);
+  context.episodes->Touch(waiting.slow, now);
+  ++waiting.end;
+  JudgeSpray(failure, place, context);
+  if (place.prefix.empty()) return true;
+  if (waiting.group != nullptr) {
+    context.episodes->Touch(burst, now);
+  } else if (FailingClient* own = clients_.Find(place.client)) {
+    OnWhole(failure, place, *own, context);  // An episode had to go.
+  }
+  return true;
+}
+
+void UnauthorizedBurst::Settle(Place& place, JudgeContext& context) {
+  if (place.waiting.group == nullptr) return;
+  const Waiting waiting = std::exchange(place.waiting, Waiting());
+  --waiting_;
+  FailingClient* client = clients_.Find(place.client);
+  if (client == nullptr) return;
+  client->waiting = 0;
+  if (waiting.begin == waiting.end) return;
+  const RefusalGroup& group = *waiting.group;
+  Episode* const burst = context.episodes->Find(waiting.burst);
+  size_t peak = 0;
+  for (uint32_t i = waiting.begin; i < waiting.end; ++i) {
+    const Refusal& refusal = group.kept[i];
+    client->window.AddNew({refusal}, settings_.window, kept_);
+    peak = std::max(peak, client->window.size());
+    if (burst == nullptr) continue;
+    ExtendBurst(*client, {group, refusal, i, 1, waiting.late}, 0, *burst);
+  }
+  if (burst != nullptr) TellNumbers(*client->burst, peak, *burst);
+  const EventTime last = group.kept[waiting.end - 1].time;
+  client->last_failure = std::max(client->last_failure, last);
+  const uint32_t count = waiting.end - waiting.begin;
+  if (!client->minutes.Forgets(last, settings_.slow_window)) {
+    client->minutes.Add(last, count, 0, settings_.slow_window);
+  } else {
+    for (uint32_t i = waiting.begin; i < waiting.end; ++i) {
+      client->minutes.Add(group.kept[i].time, 1, 0, settings_.slow_window);
+    }
+  }
+  if (Episode* slow = context.episodes->Find(waiting.slow)) {
+    Episodes::Extend(*slow, last, count, Severity::kLow, slow->rule);
+  }
+}
+
 FailingClient* UnauthorizedBurst::OnKey(const std::string& key, TableHandle* at,
                                         const Failure& failure, uint64_t source,
                                         JudgeContext& context) {
   const EventTime now = failure.refusal.time;
-  FailingClient& client = clients_.Touch(key, now, at);
+  FailingClient& client = clients_.Touch(key, now, Settling(context), at);
   if (!client.window.Add({failure.refusal, source, failure.weight > 1},
                          settings_.window, kept_)) {
     return nullptr;
@@ -325,59 +507,79 @@ FailingMinutes::Sum UnauthorizedBurst::WindowThatFired(
           client.window.first_time()};
 }
 
+UnauthorizedBurst::Grade UnauthorizedBurst::GradeBurst(FailingClient& client,
+                                                       const Failure& failure,
+                                                       uint64_t source) {
+  FailingClient::Burst& burst = *client.burst;
+  const bool alike =
+      failure.group.client_internal && burst.agents.size() <= 1 &&
+      static_cast<int64_t>(burst.paths.size()) <= settings_.workload_paths;
+  if (!alike) burst.pace.reset();
+  if (alike &&
+      burst.Steady(client.window, {failure.refusal, source, failure.weight > 1},
+                   kept_, settings_.window)) {
+    return {Severity::kLow, "workload"};
+  }
+  const auto size = static_cast<int64_t>(client.window.size());
+  return {size >= settings_.high ? Severity::kHigh : Severity::kMedium,
+          "burst"};
+}
+
+void UnauthorizedBurst::ExtendBurst(FailingClient& client,
+                                    const Failure& failure, uint64_t source,
+                                    Episode& open) {
+  const EventTime now = failure.refusal.time;
+  FailingClient::Burst& burst = *client.burst;
+  burst.agents.Add(failure.refusal.agent);
+  burst.paths.Add(failure.refusal.path);
+  const Grade grade = GradeBurst(client, failure, source);
+  if (failure.late && grade.severity != Severity::kLow &&
+      open.rule == "workload") {
+    burst.turned = now;
+  }
+  Episodes::Extend(open, now, failure.weight, grade.severity, grade.rule);
+  // Of an address that opened it, it has been told.
+  if (source != 0) open.client.Add(failure.group.client);
+}
+
+void UnauthorizedBurst::TellNumbers(FailingClient::Burst& burst, size_t peak,
+                                    Episode& episode) {
+  Raise("peak", static_cast<int64_t>(peak), &burst.told.peak, episode);
+  Raise("distinct_user_agents", static_cast<int64_t>(burst.agents.size()),
+        &burst.told.agents, episode);
+  Raise("distinct_paths", static_cast<int64_t>(burst.paths.size()),
+        &burst.told.paths, episode);
+}
+
 void UnauthorizedBurst::JudgeBurst(const std::string& key,
                                    FailingClient& client,
                                    const Failure& failure, uint64_t source,
                                    JudgeContext& context) {
   const EventTime now = failure.refusal.time;
   Episode* open = OpenBurst(client, key, now, context);
-  const auto size = static_cast<int64_t>(client.window.size());
-  if (open == nullptr) {
-    if (size < settings_.threshold) return;
+  if (open != nullptr) {
+    ExtendBurst(client, failure, source, *open);
+  } else {
+    if (static_cast<int64_t>(client.window.size()) < settings_.threshold) {
+      return;
+    }
     client.burst = std::make_unique<FailingClient::Burst>();
     client.burst->fired = now;
     for (size_t i = 0; i < client.window.size(); ++i) {
       client.burst->agents.Add(client.window[i].refusal.agent);
       client.burst->paths.Add(client.window[i].refusal.path);
     }
-  } else {
-    client.burst->agents.Add(failure.refusal.agent);
-    client.burst->paths.Add(failure.refusal.path);
-  }
-  FailingClient::Burst& burst = *client.burst;
-  const auto agents = static_cast<int64_t>(burst.agents.size());
-  const auto paths = static_cast<int64_t>(burst.paths.size());
-  const bool alike = failure.group.client_internal && agents <= 1 &&
-                     paths <= settings_.workload_paths;
-  if (!alike) burst.pace.reset();
-  const bool workload =
-      alike &&
-      burst.Steady(client.window, {failure.refusal, source, failure.weight > 1},
-                   kept_, settings_.window);
-  const Severity severity = workload                 ? Severity::kLow
-                            : size >= settings_.high ? Severity::kHigh
-                                                     : Severity::kMedium;
-  const std::string_view rule = workload ? "workload" : "burst";
-  if (open != nullptr) {
-    if (failure.late && !workload && open->rule == "workload") {
-      burst.turned = now;
-    }
-    Episodes::Extend(*open, now, failure.weight, severity, rule);
-    // Of an address that opened it, it has been told.
-    if (source != 0) open->client.Add(failure.group.client);
-  } else {
-    Contribution c =
-        Opening(failure, WindowThatFired(client, failure), severity, rule);
+    const Grade grade = GradeBurst(client, failure, source);
+    Contribution c = Opening(failure, WindowThatFired(client, failure),
+                             grade.severity, grade.rule);
     c.client = failure.group.client;
     open = &context.episodes->Add(BurstKey(key), settings_.quiet, c,
-                                  &burst.told.episode);
+                                  &client.burst->told.episode);
     open->SetExplain("threshold", settings_.threshold);
     open->SetExplain("window", FormatDuration(settings_.window));
   }
-  samples_.AddTo(key, now, &burst.told, *open);
-  Raise("peak", size, &burst.told.peak, *open);
-  Raise("distinct_user_agents", agents, &burst.told.agents, *open);
-  Raise("distinct_paths", paths, &burst.told.paths, *open);
+  samples_.AddTo(key, now, &client.burst->told, *open);
+  TellNumbers(*client.burst, client.window.size(), *open);
   context.episodes->Announce(*open);
 }
 
@@ -422,40 +624,56 @@ void UnauthorizedBurst::JudgeSlow(const std::string& key, FailingClient& client,
 void UnauthorizedBurst::JudgeSpray(const Failure& failure, Place& place,
                                    JudgeContext& context) {
   const EventTime now = failure.refusal.time;
-  const Spray::State state =
+  const auto clients = static_cast<int64_t>(
       spray_.Add(place.prefix.empty() ? failure.group.client : place.prefix,
                  failure.group.client_internal, failure.refusal.agent, now,
-                 failure.weight, &place.unit);
-  const auto clients = static_cast<int64_t>(state.clients);
+                 failure.weight, &place.unit));
   if (clients < settings_.spray_clients) return;
-  const bool rotation = 100 * static_cast<int64_t>(state.internal) >=
-                            settings_.rotation_percent * clients &&
-                        100 * static_cast<int64_t>(state.single_agent) >=
-                            settings_.rotation_percent * clients;
   Episode* open =
-      context.episodes->Touch(kName, "spray", "", now, &spray_told_.episode);
-  const Severity severity = rotation ? Severity::kLow : Severity::kMedium;
-  constexpr std::string_view kRule = "spray";
-  if (open != nullptr) {
-    const Severity before = open->severity;
-    Episodes::Extend(*open, now, failure.weight, severity, kRule);
-    if (open->severity != before) {
+      context.episodes->Touch(kName, kSpray, "", now, &spray_told_.episode);
+  if (open == nullptr) {
+    open = &OpenSpray(failure, context);
+  } else if (open->severity != Severity::kLow) {
+    // Once an attack, it is one.
+    Episodes::Extend(*open, now, failure.weight, open->severity, "");
+  } else {
+    const Severity severity =
+        LooksLikeRotation(spray_.state()) ? Severity::kLow : Severity::kMedium;
+    Episodes::Extend(*open, now, failure.weight, severity, kSpray);
+    if (open->severity != Severity::kLow) {
       open->SetExplain("looks_like", std::string("attack"));
     }
-  } else {
-    spray_told_ = Told();
-    open = &context.episodes->Add(
-        {kName, kRule, {}, false}, settings_.quiet,
-        Opening(failure, {state.failures, state.first_time}, severity, kRule),
-        &spray_told_.episode);
-    open->SetExplain("looks_like",
-                     std::string(rotation ? "key rotation" : "attack"));
-    open->SetExplain("threshold_clients", settings_.spray_clients);
-    open->SetExplain("window", FormatDuration(settings_.spray_window));
   }
-  samples_.AddTo(kAllClients, now, &spray_told_, *open);
+  if (now >= spray_told_.evidence_until) {
+    samples_.AddTo(kAllClients, now, &spray_told_, *open);
+  }
   Raise("distinct_clients", clients, &spray_told_.peak, *open);
   context.episodes->Announce(*open);
+}
+
+bool UnauthorizedBurst::LooksLikeRotation(const Spray::State& spray) const {
+  const auto most = [&](size_t part) {
+    return 100 * static_cast<int64_t>(part) >=
+           settings_.rotation_percent * static_cast<int64_t>(spray.clients);
+  };
+  return most(spray.internal) && most(spray.single_agent);
+}
+
+Episode& UnauthorizedBurst::OpenSpray(const Failure& failure,
+                                      JudgeContext& context) {
+  const Spray::State spray = spray_.state();
+  const bool rotation = LooksLikeRotation(spray);
+  spray_told_ = Told();
+  Episode& open = context.episodes->Add(
+      {kName, kSpray, {}, false}, settings_.quiet,
+      Opening(failure, {spray.failures, spray.first_time},
+              rotation ? Severity::kLow : Severity::kMedium, kSpray),
+      &spray_told_.episode);
+  open.SetExplain("looks_like",
+                  std::string(rotation ? "key rotation" : "attack"));
+  open.SetExplain("threshold_clients", settings_.spray_clients);
+  open.SetExplain("window", FormatDuration(settings_.spray_window));
+  return open;
 }
 
 void UnauthorizedBurst::OnLoginFailed(const Deed& deed, JudgeContext& context) {
@@ -487,7 +705,7 @@ void UnauthorizedBurst::OnIdentity(const Judged& judged,
   if (!total && !(judged.raised & Bit(SightingFlag::kBeyondPublic))) return;
   const EventTime time = total ? beyond.last : judged.time;
   JudgeSuccess(s.client, judged, time, context);
-  const std::string prefix = PrefixOf(s.client);
+  const std::string prefix = IpAddress::Prefix64Of(s.client);
   if (!prefix.empty()) JudgeSuccess(prefix, judged, time, context);
 }
 
@@ -497,6 +715,7 @@ void UnauthorizedBurst::JudgeSuccess(const std::string& key,
   const Sighting& s = *judged.sighting;
   FailingClient* client = clients_.Find(key);
   if (client == nullptr) return;
+  Settle(*client, context);
   Episode* episode = OpenBurst(*client, key, time, context);
   if (episode == nullptr) return;
   const FailingClient::Burst& burst = *client->burst;

@@ -34,7 +34,11 @@ class Judge::ClusterJudge {
              .emit = options.emit,
              .describe =
                  [this](const Episode& e) { return Find(e).Describe(e); },
-             .info = [](const Episode& e) { return FindDetector(e.detector); }},
+             .info = [](const Episode& e) { return FindDetector(e.detector); },
+             .before_eviction =
+                 [this] {
+                   for (Entry& e : detectors_) e.detector->Settle(e.context);
+                 }},
             &timers_) {
     const ClusterConfig& cluster = config.For(name);
     uint32_t owner = kEpisodesOwner;

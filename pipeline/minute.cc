@@ -243,11 +243,15 @@ void Minute::SortItems() {
   }
 }
 
-void Minute::LookAhead(size_t item, Judged* judged) const {
+void Minute::LookAhead(size_t item) {
   constexpr size_t kGroup = 16;  // Before it is asked for its refusals.
-  if (item + kGroup < items_.size() &&
-      items_[item + kGroup].kind == JudgedKind::kRefusal) {
-    const uint32_t index = items_[item + kGroup].index;
+  const auto group_at = [this](size_t at) -> uint32_t {
+    if (at >= items_.size() || items_[at].kind != JudgedKind::kRefusal) {
+      return kNoGroup;
+    }
+    return items_[at].index;
+  };
+  if (const uint32_t index = group_at(item + kGroup); index != kNoGroup) {
     if (index & JudgedItem::kFolded) {
       folded_->Prefetch(index & ~JudgedItem::kFolded);
     } else {
@@ -257,16 +261,13 @@ void Minute::LookAhead(size_t item, Judged* judged) const {
       __builtin_prefetch(&group.client);
     }
   }
-  for (size_t i = 0; i < Judged::kSoon.size(); ++i) {
-    const size_t at = item + Judged::kSoon[i];
-    judged->soon[i] = 0;
-    if (at >= items_.size()) continue;
-    const JudgedItem& soon = items_[at];
-    if (soon.kind != JudgedKind::kRefusal) continue;
-    if (soon.index & JudgedItem::kFolded) continue;
-    judged->soon[i] = sent_[soon.index].group_id;
-    if (i == 0) groups_[soon.index].kept.Prefetch(soon.detail);
-  }
+  const size_t far = item + Judged::kSoon[0];
+  uint64_t& id = soon_[far % kSoonIds];
+  id = 0;
+  const uint32_t index = group_at(far);
+  if (index == kNoGroup || index & JudgedItem::kFolded) return;
+  id = sent_[index].group_id;
+  groups_[index].kept.Prefetch(items_[far].detail);
 }
 
 void Minute::HandOnRefusal(size_t index, bool stays, Judged* judged,
@@ -274,12 +275,15 @@ void Minute::HandOnRefusal(size_t index, bool stays, Judged* judged,
   const JudgedItem& item = items_[index];
   judged->time = item.time;
   judged->first_of_group = item.detail == 0;
-  LookAhead(index, judged);
+  for (size_t i = 0; i < Judged::kSoon.size(); ++i) {
+    judged->soon[i] = soon_[(index + Judged::kSoon[i]) % kSoonIds];
+  }
   if (item.index & JudgedItem::kFolded) {
     const RefusalGroup& group =
         folded_->Read(item.index & ~JudgedItem::kFolded);
     judged->group = &group;
     judged->group_id = 0;
+    judged->kept_index = Judged::kNotKept;
     judged->refusal = &group.kept[item.detail];
     return sink(group.cluster, *judged);
   }
@@ -287,6 +291,7 @@ void Minute::HandOnRefusal(size_t index, bool stays, Judged* judged,
   judged->group = &groups_[item.index];
   judged->group_id = sent.group_id;
   judged->refusal = &judged->group->kept[item.detail];
+  judged->kept_index = stays ? Judged::kNotKept : item.detail;
   if (stays) sent.requests.push_back(judged->refusal->request);
   sink(*sent.cluster, *judged);
 }
@@ -317,7 +322,9 @@ void Minute::HandOn(EventTime until, bool stays, const JudgedSink& sink) {
   SortItems();
   Judged refusal;  // Of each its own are written over.
   refusal.kind = JudgedKind::kRefusal;
+  soon_.fill(0);
   for (size_t i = 0; i < items_.size(); ++i) {
+    LookAhead(i);
     if (items_[i].kind == JudgedKind::kRefusal) {
       HandOnRefusal(i, stays, &refusal, sink);
     } else {

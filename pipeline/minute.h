@@ -7,6 +7,7 @@
 // stays where it is until Clear, which keeps its memory for the next minute.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -131,8 +132,9 @@ class Minute {
   void HandOnRefusal(size_t item, bool stays, Judged* judged,
                      const JudgedSink& sink);
   void HandOn(const JudgedItem& item, const JudgedSink& sink);
-  // What comes after items_[item] is fetched into the cache, and announced.
-  void LookAhead(size_t item, Judged* judged) const;
+  // What comes after items_[item] is fetched into the cache, and noted in
+  // soon_.
+  void LookAhead(size_t item);
 
   uint64_t* next_group_id_;
   FoldedGroups* folded_ = nullptr;  // Null: there are none.
@@ -145,6 +147,11 @@ class Minute {
   std::vector<Sent> sent_;
   std::vector<JudgedItem> items_;
   std::vector<JudgedItem> sorted_items_;
+  // The group_id of what is to come, by its place in items_: a ring.
+  static constexpr size_t kSoonIds = 16;
+  static_assert(Judged::kSoon[0] < kSoonIds);
+  std::array<uint64_t, kSoonIds> soon_{};
+  static constexpr uint32_t kNoGroup = UINT32_MAX;
   std::set<std::string> clusters_;
   const std::string* last_cluster_ = nullptr;  // One of clusters_, if any.
   // Those with something that was not handed on yet, perhaps.

@@ -220,7 +220,7 @@ TEST(UnauthorizedBurst, SprayAndKeyRotation) {
 TEST(Spray, CountsWhatItGivesUp) {
   klaxon::Spray spray(2, 5 * kMinute);
   for (const char* unit : {"203.0.113.1", "203.0.113.2", "203.0.113.3"}) {
-    EXPECT_LE(spray.Add(unit, false, 1, kEpoch, 1, nullptr).clients, 2u);
+    EXPECT_LE(spray.Add(unit, false, 1, kEpoch, 1, nullptr), 2u);
   }
   const Persistent& part = spray;  // As the judge adds them up.
   EXPECT_EQ(part.evicted(), 1u);
@@ -235,6 +235,7 @@ TEST(Spray, CountsAgentsOfItsWindowAlone) {
     EventTime time;
     std::string unit;
     uint64_t agent;
+    bool internal;
   };
   for (int round = 0; round < 60; ++round) {
     klaxon::Spray spray(1000, kMinute);
@@ -244,16 +245,26 @@ TEST(Spray, CountsAgentsOfItsWindowAlone) {
       now += static_cast<Nanos>(random() % 20) * kSecond;
       const std::string unit = fmt::format("u{}", random() % 12);
       const uint64_t agent = 1 + random() % 3;
-      const auto state = spray.Add(unit, false, agent, now, 1, nullptr);
-      all.push_back({now, unit, agent});
+      const bool internal = random() % 2 == 0;
+      const size_t clients = spray.Add(unit, internal, agent, now, 1, nullptr);
+      const auto state = spray.state();
+      all.push_back({now, unit, agent, internal});
       std::map<std::string, std::set<uint64_t>> agents;
+      std::map<std::string, bool> is_internal;  // As it was last.
       for (const Failed& f : all) {
-        if (now - f.time <= kMinute) agents[f.unit].insert(f.agent);
+        if (now - f.time > kMinute) continue;
+        agents[f.unit].insert(f.agent);
+        is_internal[f.unit] = f.internal;
       }
       const auto single =
           std::count_if(agents.begin(), agents.end(),
                         [](const auto& a) { return a.second.size() == 1; });
-      ASSERT_EQ(state.clients, agents.size());
+      const auto internals =
+          std::count_if(is_internal.begin(), is_internal.end(),
+                        [](const auto& i) { return i.second; });
+      ASSERT_EQ(clients, agents.size());
+      ASSERT_EQ(state.clients, clients);
+      ASSERT_EQ(state.internal, static_cast<size_t>(internals));
       ASSERT_EQ(state.single_agent, static_cast<size_t>(single));
       if (random() % 50 != 0) continue;
       std::string bytes;
