@@ -12,13 +12,25 @@
 namespace klaxon::generic {
 namespace {
 
-[[gnu::always_inline]] inline bool Same16(const char* a, const char* b) {
-  uint64_t left[2];
-  uint64_t right[2];
-  std::memcpy(left, a, sizeof(left));
-  std::memcpy(right, b, sizeof(right));
-  return ((left[0] ^ right[0]) | (left[1] ^ right[1])) == 0;
-}
+// Whether pieces of text differ anywhere, asked once of all of them.
+class Difference {
+ public:
+  [[gnu::always_inline]] void Add16(const char* a, const char* b) {
+    uint64_t left[2];
+    uint64_t right[2];
+    std::memcpy(left, a, sizeof(left));
+    std::memcpy(right, b, sizeof(right));
+    bits_ |= (left[0] ^ right[0]) | (left[1] ^ right[1]);
+  }
+  [[gnu::always_inline]] void Add32(const char* a, const char* b) {
+    Add16(a, b);
+    Add16(a + 16, b + 16);
+  }
+  [[gnu::always_inline]] bool none() const { return bits_ == 0; }
+
+ private:
+  uint64_t bits_ = 0;
+};
 
 [[gnu::always_inline]] inline uint64_t PrefixXor(uint64_t bits) {
   for (int shift = 1; shift < 64; shift *= 2) bits ^= bits << shift;
