@@ -149,6 +149,65 @@ struct Surprise {
 
 class DecodeFastSurprise : public testing::TestWithParam<Surprise> {};
 
+TEST(DecodeFast, ReadsWhyAuthenticationFailed) {
+  Decoder decoder;
+  const PaddedText text(kSampleLines[1]);
+  int events = 0;
+  decoder.DecodeLine(text.view(), [&](const EventView& event) {
+    ++events;
+    EXPECT_EQ(event.status_message, "Unauthorized");
+    EXPECT_EQ(event.status_reason, "Unauthorized");
+    EXPECT_EQ(event.code, 401);
+    EXPECT_EQ(event.stage_time - event.request_received_time, 400'000);
+  });
+  EXPECT_EQ(events, 1);
+  EXPECT_EQ(decoder.counters().fast_path_events, 1u);
+}
+
+// The whole of it is compared at once: with any other byte it is read again.
+TEST(DecodeFast, EveryByteOfAStatusCounts) {
+  const std::string_view line = kSampleLines[1];
+  const size_t begin = line.find("{\"metadata\"");
+  const size_t end = line.find(",\"requestReceivedTimestamp\"");
+  for (size_t at = begin; at < end; ++at) {
+    for (char other : {'x', '"', '\\', '4', '}', ',', '\0', '\xff'}) {
+      std::string changed(line);
+      changed[at] = other;
+      ExpectAllAgree(changed);
+    }
+    ExpectAllAgree(std::string(line).erase(at, 1));
+    ExpectAllAgree(std::string(line).insert(at, 1, 'x'));
+  }
+}
+
+// What is kept of one stamp for the next must not show, whatever it was.
+TEST(DecodeFast, StampsDoNotDependOnThoseBefore) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE("KLAXON_TEST_SEED=" + std::to_string(seed));
+  Random random(seed);
+  const std::string stamps[] = {
+      "2026-01-02T03:04:06.000001Z",        "2026-01-02T03:04:59.999999Z",
+      "2026-01-02T03:05:00.000000Z",        "2026-01-03T03:04:06.000001Z",
+      "2026-02-31T03:04:06.000001Z",        "2026-01-02T24:04:06.000001Z",
+      "2026-01-02T03:60:06.000001Z",        "2026-01-02T03:04:60.000001Z",
+      "1970-01-01T00:00:00.000001Z",        "0000-00-00T00:00:00.000001Z",
+      std::string(16, '\0') + ":06.000001Z"};
+  const auto any = [&] { return stamps[random() % std::size(stamps)]; };
+  Decoder kept;
+  for (int round = 0; round < 20'000; ++round) {
+    std::string line = Replaced(kSampleLines[1], stamps[0], any());
+    line = Replaced(line, "2026-01-02T03:04:06.000401Z", any());
+    if (random() % 8 == 0) {
+      line[line.size() - 2 - random() % 80] = static_cast<char>(random());
+    }
+    Decoder fresh;
+    Decoder slow(DecoderOptions{.slow_path_only = true});
+    const std::string want = DumpAll(DecodeOneLine(&slow, line));
+    ASSERT_EQ(DumpAll(DecodeOneLine(&kept, line)), want) << line;
+    ASSERT_EQ(DumpAll(DecodeOneLine(&fresh, line)), want) << line;
+  }
+}
+
 TEST_P(DecodeFastSurprise, IsLeftToTheSlowPath) {
   const Surprise& c = GetParam();
   const std::string line = Replaced(kSampleLines[c.sample], c.from, c.to);
