@@ -37,8 +37,16 @@ struct FastScratch {
   // kFastArenaSlack bytes. A kernel moves it behind what it wrote.
   char* arena = nullptr;
 
-  // The day of the last timestamp, since the next is nearly always its like:
-  // its ten bytes ("2026-01-02"), and the time at which it began.
+  // The minute of the last timestamp of each kind, since the next is nearly
+  // always its like: its bytes ("2026-01-02T03:04"), and the time at which it
+  // began. And the day of the last that had another minute ("2026-01-02").
+  struct Minute {
+    std::array<char, 16> text = {'1', '9', '7', '0', '-', '0', '1', '-',
+                                 '0', '1', 'T', '0', '0', ':', '0', '0'};
+    EventTime begin = 0;
+  };
+  Minute received;
+  Minute stage;
   std::array<char, 16> date{};
   EventTime date_begin = kNoTime;
 };
