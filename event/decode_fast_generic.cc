@@ -75,6 +75,15 @@ class Block {
       return SyntaxOf(bytes, _mm_cmpgt_epi8(_mm_set1_epi8(' '), bytes));
     });
   }
+  // The same of the first 32 bytes.
+  [[gnu::always_inline]] uint32_t SyntaxOrNotAsciiOfHalf() const {
+    const __m128i space = _mm_set1_epi8(' ');
+    const auto mask = [space](__m128i bytes) {
+      return static_cast<uint32_t>(
+          _mm_movemask_epi8(SyntaxOf(bytes, _mm_cmpgt_epi8(space, bytes))));
+    };
+    return mask(part_[1]) << 16 | mask(part_[0]);
+  }
   // '[' as '{', ']' as '}', 'D' as 'd'.
   [[gnu::always_inline]] Block Lowered() const {
     Block lowered = *this;
@@ -125,6 +134,9 @@ class Block {
   }
   uint64_t Syntax() const { return Equal('"') | Equal('\\') | Control(); }
   uint64_t SyntaxOrNotAscii() const { return Syntax() | NotAscii(); }
+  uint32_t SyntaxOrNotAsciiOfHalf() const {
+    return static_cast<uint32_t>(SyntaxOrNotAscii());
+  }
   Block Lowered() const {
     Block lowered = *this;
     for (signed char& byte : lowered.bytes_) byte |= 0x20;

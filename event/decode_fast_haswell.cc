@@ -80,6 +80,11 @@ class Block {
     return Mask(Syntax(low_, _mm256_cmpgt_epi8(space, low_)),
                 Syntax(high_, _mm256_cmpgt_epi8(space, high_)));
   }
+  // The same of the first 32 bytes.
+  [[gnu::always_inline]] uint32_t SyntaxOrNotAsciiOfHalf() const {
+    const __m256i others = _mm256_cmpgt_epi8(_mm256_set1_epi8(' '), low_);
+    return static_cast<uint32_t>(_mm256_movemask_epi8(Syntax(low_, others)));
+  }
   // '[' as '{', ']' as '}', 'D' as 'd'.
   [[gnu::always_inline]] Block Lowered() const {
     const __m256i bit = _mm256_set1_epi8(0x20);

@@ -76,6 +76,10 @@ class Block {
     return Equal('"') | Equal('\\') |
            _mm512_cmplt_epi8_mask(bytes_, _mm512_set1_epi8(' '));
   }
+  // The same of the first 32 bytes.
+  [[gnu::always_inline]] uint32_t SyntaxOrNotAsciiOfHalf() const {
+    return static_cast<uint32_t>(SyntaxOrNotAscii());
+  }
   // '[' as '{', ']' as '}', 'D' as 'd'.
   [[gnu::always_inline]] Block Lowered() const {
     return Block(_mm512_or_si512(bytes_, _mm512_set1_epi8(0x20)));
