@@ -137,33 +137,27 @@ JsonError ErrorOf(simdjson::error_code code) {
 
 // --------------------------------------------------------------------- Arena
 
-char* Arena::Allocate(size_t bytes) {
-  used_ = (used_ + 15) & ~size_t{15};
-  const size_t needed = bytes + kFastPadding;
-  if (blocks_.empty() || blocks_.back().size < used_ + needed) {
-    const size_t size = std::max(needed, kArenaBlock);
-    blocks_.push_back({std::make_unique_for_overwrite<char[]>(size), size});
-    used_ = 0;
-  }
-  char* const piece = blocks_.back().bytes.get() + used_;
-  used_ += bytes;
-  return piece;
+void Arena::AddBlock(size_t bytes) {
+  const size_t size = std::max(bytes + kFastPadding, kArenaBlock);
+  blocks_.push_back({std::make_unique_for_overwrite<char[]>(size), size});
+  block_ = blocks_.back().bytes.get();
+  room_ = size;
+  used_ = 0;
 }
 
 void Arena::Shrink(const char* piece, size_t bytes) {
-  used_ = static_cast<size_t>(piece - blocks_.back().bytes.get()) + bytes;
+  used_ = static_cast<size_t>(piece - block_) + bytes;
 }
 
-void Arena::Reset() {
-  used_ = 0;
-  if (blocks_.size() > 1) {
-    // One block for all of it, the next time: lines of one log are alike.
-    auto largest = std::max_element(
-        blocks_.begin(), blocks_.end(),
-        [](const auto& a, const auto& b) { return a.size < b.size; });
-    std::swap(*largest, blocks_.front());
-    blocks_.resize(1);
-  }
+// One block for all of it, the next time: lines of one log are alike.
+void Arena::KeepLargest() {
+  auto largest = std::max_element(
+      blocks_.begin(), blocks_.end(),
+      [](const auto& a, const auto& b) { return a.size < b.size; });
+  std::swap(*largest, blocks_.front());
+  blocks_.resize(1);
+  block_ = blocks_.front().bytes.get();
+  room_ = blocks_.front().size;
 }
 
 // -------------------------------------------------------------- JsonSplitter

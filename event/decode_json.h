@@ -21,19 +21,34 @@ namespace klaxon {
 class Arena {
  public:
   // The memory is aligned for a string_view.
-  char* Allocate(size_t bytes);
+  char* Allocate(size_t bytes) {
+    used_ = (used_ + 15) & ~size_t{15};
+    if (room_ < used_ + bytes + kFastPadding) AddBlock(bytes);
+    char* const piece = block_ + used_;
+    used_ += bytes;
+    return piece;
+  }
   // Gives back the end of the last piece, down to `bytes` of it.
   void Shrink(const char* piece, size_t bytes);
   // Frees nothing but what the last text needed beyond one block.
-  void Reset();
+  void Reset() {
+    used_ = 0;
+    if (blocks_.size() > 1) KeepLargest();
+  }
 
  private:
   struct BlockOfMemory {
     std::unique_ptr<char[]> bytes;
     size_t size = 0;
   };
+  void AddBlock(size_t bytes);
+  void KeepLargest();
+
   std::vector<BlockOfMemory> blocks_;
-  size_t used_ = 0;  // Of the last block.
+  // The last block, and how much of it is used.
+  char* block_ = nullptr;
+  size_t room_ = 0;
+  size_t used_ = 0;
 };
 
 // A member of an object: the key unescaped, the value as it is written.
