@@ -46,12 +46,12 @@ uint64_t RequestHasher::CountedHash(const EventView& event) {
     for (int i = 0; i < 8; ++i) head = head << 8 | whole[i];
     return head;
   }
-  auto hash = static_cast<uint64_t>(stamp);
-  for (const std::string_view text :
-       {event.audit_id, event.verb, event.request_uri}) {
-    hash = XXH3_64bits_withSeed(text.data(), text.size(), hash);
-  }
-  return hash;
+  const auto go_on = [](std::string_view text, uint64_t hash) {
+    return XXH3_64bits_withSeed(text.data(), text.size(), hash);
+  };
+  uint64_t hash = go_on(event.audit_id, static_cast<uint64_t>(stamp));
+  hash = go_on(event.verb, hash);
+  return go_on(event.request_uri, hash);
 }
 
 }  // namespace klaxon
