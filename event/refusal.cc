@@ -7,9 +7,6 @@
 namespace klaxon {
 namespace {
 
-uint64_t MarkOf(uint64_t request) { return uint64_t{1} << (request & 63); }
-uint16_t TagOf(uint64_t request) { return static_cast<uint16_t>(request); }
-
 // Whether no two are one request; false where that takes long to tell, as of
 // requests that somebody made to meet.
 bool SurelyDistinct(const std::vector<Refusal>& list) {
@@ -51,17 +48,18 @@ size_t KeptRefusals::PlaceOf(size_t index) const {
   return first_ + (place < ring ? place : place - ring);
 }
 
-bool KeptRefusals::Holds(uint64_t request) const {
-  if (tags_.empty()) {
-    if ((marks_ & MarkOf(request)) == 0) return false;
+void KeptRefusals::PrefetchFor(uint64_t request) const {
+  __builtin_prefetch(list_.data() + list_.size());
+  if (!many_.empty()) __builtin_prefetch(&many_[WordOf(request)]);
+}
+
+bool KeptRefusals::Holds(uint64_t request) {
+  if (few_ == kUnmarked) MarkAll();
+  if (many_.empty()) {
+    if ((few_ & FewMarkOf(request)) == 0) return false;
   } else {
-    const uint16_t tag = TagOf(request);
-    uint16_t seen = 0;  // No bool, no early exit: one vector loop.
-    for (uint16_t held : tags_) seen |= held == tag ? 1 : 0;
-    for (size_t i = 0; seen != 0 && i < tags_.size(); ++i) {
-      if (tags_[i] == tag && list_[i].request == request) return true;
-    }
-    return false;
+    const uint64_t marks = ManyMarksOf(request);
+    if ((many_[WordOf(request)] & marks) != marks) return false;
   }
   return std::any_of(list_.begin(), list_.end(),
                      [&](const Refusal& r) { return r.request == request; });
@@ -69,8 +67,8 @@ bool KeptRefusals::Holds(uint64_t request) const {
 
 void KeptRefusals::clear() {
   list_.clear();
-  tags_.clear();
-  marks_ = 0;
+  many_.clear();
+  few_ = 0;
   first_ = turned_ = 0;
 }
 
@@ -82,28 +80,26 @@ void KeptRefusals::push_back(const Refusal& refusal) {
 void KeptRefusals::Append(const Refusal& refusal) {
   if (list_.capacity() == 0) list_.reserve(4);
   list_.push_back(refusal);
-  marks_ |= MarkOf(refusal.request);
-  if (list_.size() > kUntagged + 1) {
-    tags_.push_back(TagOf(refusal.request));
-  } else if (list_.size() > kUntagged) {
-    Retag();
-  }
+  Mark(refusal.request);
 }
 
 void KeptRefusals::Insert(const Refusal& refusal) {
   Straighten();
   list_.insert(std::upper_bound(list_.begin(), list_.end(), refusal), refusal);
-  Retag();
+  Mark(refusal.request);
 }
 
 Refusal KeptRefusals::Replace(const Refusal& refusal, uint32_t keep) {
   if (first_ != keep) Straighten();
   first_ = keep;
-  const size_t place = first_ + turned_;
-  if (++turned_ == keep) turned_ = 0;
-  marks_ |= MarkOf(refusal.request);
-  if (!tags_.empty()) tags_[place] = TagOf(refusal.request);
-  return std::exchange(list_[place], refusal);
+  const Refusal gone = std::exchange(list_[first_ + turned_], refusal);
+  if (++turned_ == keep) {
+    turned_ = 0;
+    Unmark();
+  } else {
+    Mark(refusal.request);
+  }
+  return gone;
 }
 
 void KeptRefusals::Straighten() {
@@ -111,20 +107,27 @@ void KeptRefusals::Straighten() {
     std::rotate(list_.begin() + first_, list_.begin() + first_ + turned_,
                 list_.end());
     turned_ = 0;
-    Retag();
   }
   first_ = 0;
 }
 
-void KeptRefusals::Retag() {
-  tags_.clear();
-  marks_ = 0;
-  if (list_.size() <= kUntagged) {
-    for (const Refusal& refusal : list_) marks_ |= MarkOf(refusal.request);
-    return;
+// The last one of the list, or one in it.
+void KeptRefusals::Mark(uint64_t request) {
+  if (few_ == kUnmarked) return;
+  if (list_.size() > std::max(kFew, many_.size() * kPerWord)) return Unmark();
+  if (many_.empty()) {
+    few_ |= FewMarkOf(request);
+  } else {
+    many_[WordOf(request)] |= ManyMarksOf(request);
   }
-  tags_.resize(list_.size());
-  for (size_t i = 0; i < list_.size(); ++i) tags_[i] = TagOf(list_[i].request);
+}
+
+void KeptRefusals::MarkAll() {
+  // As many again may come before they are made anew.
+  const size_t places = 2 * std::bit_ceil(list_.size());
+  few_ = 0;
+  many_.assign(list_.size() > kFew ? places / kPerWord : 0, 0);
+  for (const Refusal& refusal : list_) Mark(refusal.request);
 }
 
 void KeptRefusals::MergeAll(const KeptRefusals& other,
@@ -136,7 +139,7 @@ void KeptRefusals::MergeAll(const KeptRefusals& other,
   if (std::is_sorted(list_.begin(), middle) &&
       std::is_sorted(middle, list_.end()) && SurelyDistinct(list_)) {
     std::inplace_merge(list_.begin(), middle, list_.end());
-    return Retag();
+    return Unmark();
   }
   std::sort(list_.begin(), list_.end(), [](const Refusal& a, const Refusal& b) {
     return a.request != b.request ? a.request < b.request : a < b;
@@ -151,7 +154,7 @@ void KeptRefusals::MergeAll(const KeptRefusals& other,
   }
   list_.resize(distinct);
   std::sort(list_.begin(), list_.end());
-  Retag();
+  Unmark();
 }
 
 }  // namespace klaxon

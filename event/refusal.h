@@ -64,11 +64,8 @@ class KeptRefusals {
   void Prefetch(size_t index) const {
     __builtin_prefetch(list_.data() + index);
   }
-  // … what the next Add will.
-  void Prefetch() const {
-    __builtin_prefetch(list_.data() + list_.size());
-    __builtin_prefetch(tags_.data());
-  }
+  // … what Add of this request will.
+  void PrefetchFor(uint64_t request) const;
 
   void clear();
   size_t capacity() const { return list_.capacity(); }
@@ -78,7 +75,7 @@ class KeptRefusals {
     clear();
     list_.resize(count);
     for (Refusal& refusal : list_) refusal = next();
-    Retag();
+    Unmark();
   }
   void push_back(const Refusal& refusal);
 
@@ -106,19 +103,39 @@ class KeptRefusals {
   }
 
  private:
-  // Up to so many are looked through themselves, where `marks_` says that it
-  // is worth it; more have `tags_`.
-  static constexpr size_t kUntagged = 16;
+  // Up to so many need no more than one word of marks.
+  static constexpr size_t kFew = 16;
+  // More have one for every four.
+  static constexpr size_t kPerWord = 4;
+  // `few_` that rules nothing out: the marks must be made.
+  static constexpr uint64_t kUnmarked = ~uint64_t{0};
+
+  // Requests are hashes already.
+  static uint64_t FewMarkOf(uint64_t request) {
+    return uint64_t{1} << (request & 63);
+  }
+  static uint64_t ManyMarksOf(uint64_t request) {
+    return uint64_t{1} << (request & 63) | uint64_t{1} << (request >> 6 & 63);
+  }
+  size_t WordOf(uint64_t request) const {
+    return (request >> 12) & (many_.size() - 1);
+  }
 
   // Once 2·N are there, the last N are a ring: where does `index` lie?
   size_t PlaceOf(size_t index) const;
-  bool Holds(uint64_t request) const;
+  bool Holds(uint64_t request);
   void Append(const Refusal& refusal);
   void Insert(const Refusal& refusal);
   // Puts a last one in the place of the first of the last N, and returns that.
   Refusal Replace(const Refusal& refusal, uint32_t keep);
   void Straighten();
-  void Retag();
+  void Mark(uint64_t request);
+  void MarkAll();
+  // For later, when somebody asks.
+  void Unmark() {
+    many_.clear();
+    few_ = kUnmarked;
+  }
   // Both into one list, each request once; `gone` gets the others.
   void MergeAll(const KeptRefusals& other, std::vector<Refusal>* gone);
 
@@ -140,13 +157,17 @@ class KeptRefusals {
     const auto end = begin + static_cast<ptrdiff_t>(list_.size() - max);
     for (auto it = begin; it != end; ++it) on_gone(*it, false);
     list_.erase(begin, end);
-    Retag();
+    Unmark();
   }
 
   std::vector<Refusal> list_;
-  // Low bits of the requests, by place in list_; empty: up to kUntagged.
-  std::vector<uint16_t> tags_;
-  uint64_t marks_ = 0;   // A bit for each request: none, then not kept.
+  // A request that lacks one of its marks is not kept: most new ones, so that
+  // few have the list looked through. Two in a word of `many_`, of which there
+  // is a power of two; where it is empty, one in `few_`. Marks of what left
+  // stay for a turn of the ring. Who makes requests that share their marks has
+  // the list looked through, and no more.
+  std::vector<uint64_t> many_;
+  uint64_t few_ = 0;
   uint32_t first_ = 0;   // N, where the ring begins;
   uint32_t turned_ = 0;  // its first one's place in it.
 };

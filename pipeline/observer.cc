@@ -568,7 +568,9 @@ void Observer::AddSoon(RefusalGroup* group, const Refusal& refusal) {
   __builtin_prefetch(&group->kept);
   __builtin_prefetch(&group->dropped);
   Pending& half_way = pending_[(next_pending_ + kPending / 2) % kPending];
-  if (half_way.group != nullptr) half_way.group->kept.Prefetch();
+  if (half_way.group != nullptr) {
+    half_way.group->kept.PrefetchFor(half_way.refusal.request);
+  }
   Pending& oldest = pending_[next_pending_];
   if (oldest.group != nullptr) oldest.group->Add(oldest.refusal);
   oldest = {group, refusal};

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <vector>
 
@@ -105,6 +106,37 @@ TEST_P(KeptRefusalsOfN, AreTheFirstAndTheLastN) {
 
 INSTANTIATE_TEST_SUITE_P(AllSizes, KeptRefusalsOfN,
                          testing::Values(1, 2, 7, 8, 9, 20, 100));
+
+// A long flood in order: what was given up must be taken again, what is kept
+// must not, whichever way the requests were made to be alike.
+TEST(KeptRefusals, KnowWhatTheyHoldThroughoutAFlood) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(fmt::format("KLAXON_TEST_SEED={}", seed));
+  std::mt19937_64 random(seed);
+  const std::function<uint64_t(uint64_t)> kinds[] = {
+      [&](uint64_t) { return random(); }, [](uint64_t i) { return i; },
+      [](uint64_t i) { return i << 40; }, [](uint64_t i) { return i << 56; },
+      [](uint64_t i) { return ~uint64_t{0} - i; }};
+  for (const uint32_t keep : {1u, 8u, 9u, 30u, 100u}) {
+    for (const auto& kind : kinds) {
+      KeptRefusals kept;
+      Model model;
+      std::vector<uint64_t> sent;
+      uint64_t gone = 0;
+      for (EventTime now = 0; now < 5 * keep + 50; ++now) {
+        const bool again = !sent.empty() && random() % 4 == 0;
+        const uint64_t request = again ? sent[random() % sent.size()]
+                                       : kind(static_cast<uint64_t>(now));
+        const Refusal refusal{now, request, random(), random()};
+        sent.push_back(request);
+        kept.Add(refusal, keep, [&](const Refusal&, bool) { ++gone; });
+        model.Merge({refusal}, keep);
+        ASSERT_EQ(gone, model.gone.size()) << "keep " << keep << ", " << now;
+      }
+      ASSERT_EQ(ListOf(kept), model.list) << "keep " << keep;
+    }
+  }
+}
 
 TEST(SmallestHashes, AreTheSmallestDistinctOnes) {
   const uint64_t seed = RandomSeed();
