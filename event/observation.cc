@@ -210,19 +210,28 @@ int64_t Minus(EventTime time, EventTime base) {
                               static_cast<uint64_t>(base));
 }
 
+// In one piece: many a group holds little else.
 void Put(const EventSample& sample, WireWriter* w) {
   w->Bool(sample.has_value());
   if (!sample.has_value()) return;
-  w->Int(sample.time);
-  w->Fixed64(sample.order);
-  w->Int(sample.code);
-  w->Text(sample.audit_id);
-  w->Text(sample.verb);
-  w->Text(sample.uri);
-  w->Text(sample.user);
-  w->Text(sample.user_agent);
-  w->Uint(sample.source_ips.size());
-  for (const std::string& ip : sample.source_ips) w->Text(ip);
+  const std::string* const texts[] = {&sample.audit_id, &sample.verb,
+                                      &sample.uri, &sample.user,
+                                      &sample.user_agent};
+  constexpr size_t kNumbers = 4;
+  size_t size = (kNumbers + std::size(texts) + sample.source_ips.size()) *
+                WireWriter::kVarintMax;
+  for (const std::string* text : texts) size += text->size();
+  for (const std::string& ip : sample.source_ips) size += ip.size();
+  char* at = w->Room(size);
+  at = WireWriter::PutInt(sample.time, at);
+  at = WireWriter::PutFixed64(sample.order, at);
+  at = WireWriter::PutInt(sample.code, at);
+  for (const std::string* text : texts) at = WireWriter::PutText(*text, at);
+  at = WireWriter::PutUint(sample.source_ips.size(), at);
+  for (const std::string& ip : sample.source_ips) {
+    at = WireWriter::PutText(ip, at);
+  }
+  w->Close(at);
 }
 
 // Texts are written over, in the room that they have.

@@ -7,6 +7,7 @@
 // that what was read, written again, gives the same bytes.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -38,6 +39,16 @@ class WireWriter {
     return at + sizeof(value);
   }
 
+  static char* PutInt(int64_t value, char* at) {
+    return PutUint(ZigZag(value), at);
+  }
+  static char* PutText(std::string_view text, char* at) {
+    at = PutUint(text.size(), at);
+    // An empty one may have no address.
+    if (!text.empty()) std::memcpy(at, text.data(), text.size());
+    return at + text.size();
+  }
+
   explicit WireWriter(std::string* out) : out_(out) {}
   void Uint(uint64_t value) {  // LEB128
     if (value < 0x80) return out_->push_back(static_cast<char>(value));
@@ -59,6 +70,10 @@ class WireWriter {
     out_->resize(at + bytes);
     return out_->data() + at;
   }
+  // Gives back what of the last Room was not written.
+  void Close(const char* end) {
+    out_->resize(static_cast<size_t>(end - out_->data()));
+  }
   void Bool(bool value) { out_->push_back(value ? 1 : 0); }
 
  private:
@@ -75,18 +90,13 @@ class WireReader {
   bool ok() const { return ok_; }
   bool done() const { return ok_ && in_.empty(); }
   uint64_t Uint() {
-    uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      if (in_.empty()) return Fail();
-      const auto byte = static_cast<uint8_t>(in_.front());
-      in_.remove_prefix(1);
-      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if (byte >= 0x80) continue;
-      const bool overlong = byte == 0 && shift > 0;
-      const bool overflows = shift == 63 && byte > 1;
-      return overlong || overflows ? Fail() : value;
+    // Most are lengths of short texts.
+    if (in_.empty() || static_cast<uint8_t>(in_.front()) >= 0x80) {
+      return LongUint();
     }
-    return Fail();
+    const auto value = static_cast<uint8_t>(in_.front());
+    in_.remove_prefix(1);
+    return value;
   }
   int64_t Int() {
     const uint64_t value = Uint();
@@ -133,6 +143,22 @@ class WireReader {
   }
 
  private:
+  [[gnu::noinline]] uint64_t LongUint() {
+    uint64_t value = 0;
+    const size_t bytes = std::min(in_.size(), WireWriter::kVarintMax);
+    for (size_t i = 0; i < bytes; ++i) {
+      const auto byte = static_cast<uint8_t>(in_[i]);
+      value |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
+      if (byte >= 0x80) continue;
+      const bool overlong = byte == 0 && i > 0;
+      const bool overflows = i == WireWriter::kVarintMax - 1 && byte > 1;
+      if (overlong || overflows) break;
+      in_.remove_prefix(i + 1);
+      return value;
+    }
+    return Fail();
+  }
+
   std::string_view in_;
   bool ok_ = true;
 };
