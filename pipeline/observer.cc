@@ -209,7 +209,16 @@ Observer::Observer(const EngineConfig& config)
 Observer::~Observer() = default;
 
 Observer::Cluster* Observer::ClusterFor(std::string_view name) {
-  if (name.empty()) name = config_.default_cluster;
+  if (name.empty()) {
+    if (default_cluster_ == nullptr) {
+      default_cluster_ = ClusterNamed(config_.default_cluster);
+    }
+    return default_cluster_;
+  }
+  return ClusterNamed(name);
+}
+
+Observer::Cluster* Observer::ClusterNamed(std::string_view name) {
   if (last_cluster_ != nullptr && last_cluster_->name == name) {
     return last_cluster_;
   }
@@ -631,6 +640,7 @@ Observations Observer::Take() {
   // Names may come out of the stream: past the limit all are made anew.
   if (clusters_.size() > kClustersMax) {
     clusters_.clear();
+    default_cluster_ = nullptr;
     last_cluster_ = nullptr;
     deed_cluster_ = nullptr;
     identities_ = sources_ = 0;

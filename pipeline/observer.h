@@ -63,7 +63,9 @@ class Observer final : private DeedWriter {
   struct GroupKey;
   struct GroupIndex;
 
+  // Empty: the default.
   Cluster* ClusterFor(std::string_view name);
+  Cluster* ClusterNamed(std::string_view name);
   static bool IsLegacy(const EventView& event);
   IdentityKey CallerKey(std::string_view cluster, std::string_view user,
                         std::string_view client);
@@ -98,10 +100,11 @@ class Observer final : private DeedWriter {
   std::string path_buffer_;
   std::string key_buffer_;
   absl::flat_hash_map<std::string, std::unique_ptr<Cluster>> clusters_;
-  Cluster* last_cluster_ = nullptr;
-  Cluster* deed_cluster_ = nullptr;  // Of the event being observed.
-  size_t identities_ = 0;            // Of all clusters together;
-  size_t sources_ = 0;               // likewise.
+  Cluster* default_cluster_ = nullptr;  // Once it was asked for.
+  Cluster* last_cluster_ = nullptr;     // Of those that were named.
+  Cluster* deed_cluster_ = nullptr;     // Of the event being observed.
+  size_t identities_ = 0;               // Of all clusters together;
+  size_t sources_ = 0;                  // likewise.
   absl::flat_hash_map<std::pair<Identity*, EventTime>, Sighting*> by_minute_;
   std::unique_ptr<GroupIndex> group_index_;  // Of groups_.
   // The first held_groups_; the rest is of before, to be written over.
