@@ -299,7 +299,9 @@ IdentityKey Observer::SourceKey(const EventView& event) {
   WireWriter w(&key_buffer_);
   for (std::string_view ip : event.source_ips) w.Text(ip);
   w.Uint(event.source_ips.size());
-  return IdentityKeyOf(key_buffer_);
+  // A single one may be any text, those of a list too.
+  const IdentityKey key = IdentityKeyOf(key_buffer_);
+  return {~key.high, key.low};
 }
 
 Observer::Source* Observer::SourceFor(const EventView& event,
@@ -315,9 +317,9 @@ Observer::Source* Observer::SourceFor(const EventView& event,
     sources_ = 0;
     return SourceFor(event, key, cluster);
   }
-  ++sources_;
   slot = &cluster->sources.emplace_back();
   slot->client = ResolveClient(event.source_ips, cluster->config->networks);
+  sources_ += 1 + slot->client.claimed.size();  // Which may be long.
   slot->refused.unnamed = CallerKey(cluster->name, "", slot->client.client);
   slot->refused.claims = !slot->client.claimed.empty();
   return slot;
@@ -392,8 +394,10 @@ void Observer::Count(const RequestView& request, Cluster* cluster) {
 void Observer::Observe(const EventView& event, std::string_view input_cluster) {
   Cluster* cluster =
       ClusterFor(event.cluster.empty() ? input_cluster : event.cluster);
-  // Surely a failed authentication, if it is judged at all: then it is no deed.
-  const bool nobody = event.code == 401 && event.user.username.empty();
+  // A failed authentication, if it is judged at all, and nothing else: without
+  // a group it is not anonymous, with that code no deed.
+  const bool nobody = event.code == 401 && event.user.username.empty() &&
+                      event.user.groups.empty();
   const IdentityKey key = nobody ? SourceKey(event) : KeyOf(event);
   if (nobody) {
     cluster->source_index.prefetch(key);

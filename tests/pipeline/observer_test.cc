@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "event/decode.h"
+#include "event/wire.h"
 #include "tests/random_seed.h"
 #include "tests/testing/audit_line.h"
 
@@ -123,6 +124,40 @@ TEST(Observer, GroupsFailuresByClientOfMoreSourcesThanItRemembers) {
   EXPECT_EQ(std::count_if(failures.begin(), failures.end(),
                           [](const auto& f) { return f.second == 4; }),
             kSources - 65'536);
+}
+
+// Former bug: one address of a forged event could stand for a list of them.
+TEST(Observer, TellsOneAddressFromAListThatIsWrittenAlike) {
+  const EngineConfig config;
+  Observer observer(config);
+  const std::vector<std::string> list = {"198.51.100.1", "203.0.113.7"};
+  std::string forged;
+  WireWriter w(&forged);
+  for (const std::string& ip : list) w.Text(ip);
+  w.Uint(list.size());
+  ObserveLine(AuditLine().Failed().At(0).From(forged).Json(), &observer);
+  ObserveLine(AuditLine().Failed().At(kSecond).Through(list).Json(), &observer);
+  std::set<std::string> clients;
+  for (const RefusalGroup& g : observer.Take().refusals) {
+    clients.insert(g.client);
+  }
+  EXPECT_EQ(clients, (std::set<std::string>{"unknown", "203.0.113.7"}));
+}
+
+// Former bug: it was no deed, as any 401 without a name.
+TEST(Observer, SeesAnonymousAccessOfWhoHasOnlyTheGroup) {
+  const EngineConfig config;
+  Observer observer(config);
+  std::string line =
+      AuditLine().Failed().At(0).Allow().Resource("secrets").Json();
+  const std::string nobody = "\"user\":{}";
+  ASSERT_NE(line.find(nobody), std::string::npos);
+  line.replace(line.find(nobody), nobody.size(),
+               R"("user":{"groups":["system:unauthenticated"]})");
+  ObserveLine(line, &observer);
+  const Observations taken = observer.Take();
+  EXPECT_EQ(taken.deeds.size(), 1u);
+  EXPECT_EQ(taken.refusals.size(), 1u);
 }
 
 // A worker hands on what it holds when a minute is over, not before.
