@@ -61,7 +61,7 @@ void FailingMinutes::Add(EventTime time, uint64_t count, uint64_t source,
     distinct_ = 0;
   }
   oldest_ = std::min(oldest_, time);
-  if (Forgets(time, span)) Forget(time, span);
+  if (oldest_ <= time && time - oldest_ > span) Forget(time, span);
   if (entries_.size() <= kMinuteEntriesMax) return;
   entries_.erase(entries_.begin());
   distinct_ = 0;

@@ -36,10 +36,6 @@ class FewDistinct {
 class FailingMinutes {
  public:
   void Add(EventTime time, uint64_t count, uint64_t source, Nanos span);
-  // Whether an Add at `time` forgets something.
-  bool Forgets(EventTime time, Nanos span) const {
-    return oldest_ <= time && time - oldest_ > span;
-  }
   // Fetches what the next Add will look at.
   void Prefetch() const {
     if (!entries_.empty()) __builtin_prefetch(&entries_.back());

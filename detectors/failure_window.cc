@@ -76,9 +76,9 @@ FailureWindow& FailureWindow::operator=(FailureWindow&& other) noexcept {
   return *this;
 }
 
-bool FailureWindow::HoldsAny(const KeptRefusals& refusals, size_t begin,
-                             size_t end) const {
-  // A bit for each tag that is there: of few of the others is more looked at.
+bool FailureWindow::Repeats(const KeptRefusals& refusals, size_t begin,
+                            size_t end) const {
+  // A bit for each tag that was seen: of few of the others is more looked at.
   constexpr size_t kMarks = 4096;
   std::bitset<kMarks> marks;
   if (capacity_ > kUntagged) {
@@ -86,8 +86,12 @@ bool FailureWindow::HoldsAny(const KeptRefusals& refusals, size_t begin,
   }
   for (size_t i = begin; i < end; ++i) {
     const uint64_t request = refusals[i].request;
-    if (capacity_ > kUntagged && !marks.test(request % kMarks)) continue;
-    if (Holds(request)) return true;
+    const bool marked = marks.test(request % kMarks);
+    marks.set(request % kMarks);
+    if ((marked || capacity_ <= kUntagged) && Holds(request)) return true;
+    for (size_t k = begin; marked && k < i; ++k) {
+      if (refusals[k].request == request) return true;
+    }
   }
   return false;
 }

@@ -38,8 +38,8 @@ class FailureWindow {
   bool Add(const Entry& entry, Nanos span, size_t entries_max);
   // REQUIRES: it is not.
   void AddNew(const Entry& entry, Nanos span, size_t entries_max);
-  // Whether one of refusals[begin, end) is in it.
-  bool HoldsAny(const KeptRefusals& refusals, size_t begin, size_t end) const;
+  // Whether one of refusals[begin, end) is in it, or there twice.
+  bool Repeats(const KeptRefusals& refusals, size_t begin, size_t end) const;
   // Fetches what the next Add will look at.
   void Prefetch() const {
     if (capacity_ == 1) return;

@@ -57,7 +57,8 @@ struct Waiting {
   uint32_t end = 0;                     // the next one, if it comes now.
   uint32_t end_max = 0;
   bool late = false;
-  TableHandle burst;  // Its open episodes.
+  EventTime minute = 0;  // Those of another one may not.
+  TableHandle burst;     // Its open episodes.
   TableHandle slow;
 };
 
@@ -145,6 +146,8 @@ class UnauthorizedBurst final : public Detector {
 
  private:
   static constexpr size_t kPlaces = 4096;
+  // More of a group are counted so many at a time.
+  static constexpr uint32_t kWaitingMax = 256;
 
   static EpisodeKey BurstKey(std::string_view client) {
     return {kName, "burst", {{"client", std::string(client)}}, false};
@@ -258,16 +261,19 @@ void UnauthorizedBurst::FetchSoon(const Judged& judged,
     if (place->waiting.group != nullptr) {
       clients_.PrefetchNode(place->client);
       episodes.PrefetchNode(place->waiting.burst);
-      return episodes.PrefetchNode(place->waiting.slow);
+      episodes.PrefetchNode(place->waiting.slow);
+    } else {
+      clients_.Prefetch(place->client);
+      clients_.Prefetch(place->whole);
     }
-    clients_.Prefetch(place->client);
-    clients_.Prefetch(place->whole);
   }
-  if (const Place* place = FindPlace(judged.soon[2])) {
+  const Place* place = FindPlace(judged.soon[2]);
+  if (place != nullptr && place->waiting.group == nullptr) {
     if (const auto* own = clients_.Find(place->client)) own->Prefetch();
     if (const auto* whole = clients_.Find(place->whole)) whole->Prefetch();
   }
-  if (const Place* place = FindPlace(judged.soon[3])) {
+  place = FindPlace(judged.soon[3]);
+  if (place != nullptr && place->waiting.group == nullptr) {
     const FailingClient* own = clients_.Find(place->client);
     if (own == nullptr) return;
     if (own->burst != nullptr) {
@@ -318,7 +324,9 @@ void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
                      group.kept[judged.rest_begin].time, &place.unit);
     for (const std::string* key : keys) {
       FailingClient* client = key->empty() ? nullptr : clients_.Find(*key);
-      if (client == nullptr || client->burst == nullptr) continue;
+      if (client == nullptr) continue;
+      Settle(*client, context);
+      if (client->burst == nullptr) continue;
       for (uint64_t agent : agents) client->burst->agents.Add(agent);
       for (uint64_t path : paths) client->burst->paths.Add(path);
     }
@@ -370,13 +378,15 @@ void UnauthorizedBurst::OnWhole(const Failure& failure, Place& place,
     own.apart = true;
     FailingClient* whole = clients_.Find(place.prefix, &place.whole);
     if (whole == nullptr) return;
+    Settle(*whole, context);
     whole->window.RemoveSource(place.source);
     whole->minutes.RemoveSource(place.source);
   }
 }
 
 // They may where nothing opens before the minute is over, and nothing closes,
-// as the one that was just counted is less than a minute before.
+// as the one that was just counted is of that minute and `quiet` is no less
+// than one.
 void UnauthorizedBurst::LetWait(const Failure& failure, Place& place,
                                 JudgeContext& context) {
   const KeptRefusals& kept = failure.group.kept;
@@ -385,18 +395,17 @@ void UnauthorizedBurst::LetWait(const Failure& failure, Place& place,
   waiting.end_max = static_cast<uint32_t>(
       failure.late ? kept.size()
                    : std::min<size_t>(failure.group.keep, kept.size()));
+  waiting.end_max = std::min(waiting.end_max, waiting.begin + kWaitingMax);
   waiting.late = failure.late;
+  waiting.minute = MinuteOf(failure.refusal.time);
   if (waiting.begin >= waiting.end_max || place.repeats ||
-      settings_.quiet < kMinute || !context.episodes->patient()) {
+      !context.episodes->patient()) {
     return;
   }
   FailingClient* client = clients_.Find(place.client);
   if (client == nullptr) return;
   const bool slow = client->slow_day == DayOf(failure.refusal.time);
-  if (!place.prefix.empty() &&
-      (!client->apart || (client->burst == nullptr && !slow))) {
-    return;
-  }
+  if (!place.prefix.empty() && !client->apart) return;
   if (slow) {
     waiting.slow = client->slow->episode;
     if (context.episodes->Find(waiting.slow) == nullptr) return;
@@ -405,13 +414,12 @@ void UnauthorizedBurst::LetWait(const Failure& failure, Place& place,
     waiting.burst = client->burst->told.episode;
     if (context.episodes->Find(waiting.burst) == nullptr) return;
   } else {
-    const auto threshold = static_cast<size_t>(settings_.threshold);
-    const size_t room = threshold - 1 - client->window.size();
-    waiting.end_max = static_cast<uint32_t>(
-        std::min<size_t>(waiting.end_max, waiting.begin + room));
-    if (waiting.begin >= waiting.end_max) return;
+    const auto most = static_cast<size_t>(settings_.threshold) - 1;
+    if (client->window.size() >= most) return;
+    waiting.end_max = static_cast<uint32_t>(std::min<size_t>(
+        waiting.end_max, waiting.begin + most - client->window.size()));
   }
-  place.repeats = client->window.HoldsAny(kept, waiting.begin, waiting.end_max);
+  place.repeats = client->window.Repeats(kept, waiting.begin, waiting.end_max);
   if (place.repeats) return;
   waiting.group = &failure.group;
   place.waiting = waiting;
@@ -422,12 +430,13 @@ void UnauthorizedBurst::LetWait(const Failure& failure, Place& place,
 bool UnauthorizedBurst::Wait(const Failure& failure, Place& place,
                              JudgeContext& context) {
   Waiting& waiting = place.waiting;
+  const EventTime now = failure.refusal.time;
   const auto comes = [&] {
     return waiting.group != nullptr && failure.index == waiting.end &&
-           waiting.end < waiting.end_max;
+           waiting.end < waiting.end_max && now >= waiting.minute &&
+           now - waiting.minute < kMinute;
   };
   if (!comes()) return false;
-  const EventTime now = failure.refusal.time;
   clients_.ExpireUntil(now, Settling(context));
   if (!comes()) return false;
   // All that is touched, in the order of OnFailureNow.
@@ -455,7 +464,9 @@ void UnauthorizedBurst::Settle(Place& place, JudgeContext& context) {
   client->waiting = 0;
   if (waiting.begin == waiting.end) return;
   const RefusalGroup& group = *waiting.group;
-  Episode* const burst = context.episodes->Find(waiting.burst);
+  Episode* const burst = client->burst != nullptr
+                             ? context.episodes->Find(waiting.burst)
+                             : nullptr;
   size_t peak = 0;
   for (uint32_t i = waiting.begin; i < waiting.end; ++i) {
     const Refusal& refusal = group.kept[i];
@@ -468,13 +479,7 @@ void UnauthorizedBurst::Settle(Place& place, JudgeContext& context) {
   const EventTime last = group.kept[waiting.end - 1].time;
   client->last_failure = std::max(client->last_failure, last);
   const uint32_t count = waiting.end - waiting.begin;
-  if (!client->minutes.Forgets(last, settings_.slow_window)) {
-    client->minutes.Add(last, count, 0, settings_.slow_window);
-  } else {
-    for (uint32_t i = waiting.begin; i < waiting.end; ++i) {
-      client->minutes.Add(group.kept[i].time, 1, 0, settings_.slow_window);
-    }
-  }
+  client->minutes.Add(last, count, 0, settings_.slow_window);
   if (Episode* slow = context.episodes->Find(waiting.slow)) {
     Episodes::Extend(*slow, last, count, Severity::kLow, slow->rule);
   }
@@ -485,6 +490,8 @@ FailingClient* UnauthorizedBurst::OnKey(const std::string& key, TableHandle* at,
                                         JudgeContext& context) {
   const EventTime now = failure.refusal.time;
   FailingClient& client = clients_.Touch(key, now, Settling(context), at);
+  // Of another group: there is one where observations were not Klaxon's.
+  Settle(client, context);
   if (!client.window.Add({failure.refusal, source, failure.weight > 1},
                          settings_.window, kept_)) {
     return nullptr;

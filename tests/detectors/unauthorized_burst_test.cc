@@ -140,6 +140,22 @@ TEST(UnauthorizedBurst, SuccessAfterBurst) {
             not_raised);
 }
 
+// What shows only among the last hundred of a minute that it is no workload:
+// of that minute's successes those behind it count.
+TEST(UnauthorizedBurst, SuccessBehindTheFailureThatShowedItWasNoWorkload) {
+  AuditLine pod = Failure("10.244.1.5");
+  Lines flood;
+  flood.Repeat(300, 0, kSecond / 5, pod);
+  flood.Repeat(240, kMinute, kSecond / 5, pod);
+  flood.Add(pod.At(kMinute + 54 * kSecond));  // Not steady.
+  const auto with = [&](Nanos at) {
+    AuditLine success = Success().From("10.244.1.5").Agent("curl/8");
+    return Lines(flood).Add(success.At(kMinute + at)).Verdicts(kName);
+  };
+  EXPECT_EQ(with(55 * kSecond), Words({"success_after_burst:critical:541"}));
+  EXPECT_EQ(with(50 * kSecond), Words({"burst:high:541"}));
+}
+
 TEST(UnauthorizedBurst, TheSuccessIsAmongTheSamples) {
   Lines lines;
   lines.Repeat(10, 0, kSecond, Failure());

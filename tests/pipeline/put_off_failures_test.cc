@@ -1,7 +1,7 @@
 // Where only the last state of an alert is wanted, unauthorized-burst counts
 // the failures of a client that an alert is open for at the end of their
-// minute, all at once. The model: a judge that gives every revision, and so
-// counts each as it comes.
+// minute, all at once. The model: a judge that gives every revision, and is not
+// told that anything may wait, and so counts each as it comes.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -34,12 +34,17 @@ class Life {
     Observations made;
     EventTime minute = kStart + Pick(1400) * kMinute;
     coarse_ = Pick(3) == 0;
+    forged_ = Pick(3) == 0;
     for (int minutes = 5 + Pick(40); minutes > 0; --minutes) {
       minute += Pick(12) == 0 ? Pick(20) * kMinute : kMinute;
       for (size_t i = 0; i < kClients.size(); ++i) {
-        if (Pick(3) == 0) continue;
+        if (Pick(i < 3 ? 20 : 3) == 0) continue;
         AddGroup(kClients[i], i < 3, minute, &made.refusals.emplace_back());
-        if (Pick(12) == 0) {
+        if (forged_ && Pick(3) == 0) {
+          made.refusals.push_back(made.refusals.back());
+          Forge(&made.refusals.back());
+        }
+        if (Pick(i < 3 ? 4 : 12) == 0) {
           AddSighting(kClients[i], minute, &made.sightings.emplace_back());
         }
       }
@@ -82,23 +87,37 @@ class Life {
     g->minute = minute;
     g->keep = 10;
     g->cls = RefusalClass::kUnauthenticated;
-    const bool workload = internal && Pick(10) > 0;
-    const int failures = 1 + Pick(Pick(4) == 0 ? 40 : 6);
+    const bool workload = internal && Pick(20) > 0;
+    const int failures = workload ? 20 : 1 + Pick(Pick(4) == 0 ? 40 : 6);
     for (int n = 0; n < failures; ++n) {
       Refusal r;
-      r.time = workload ? minute + n * (kMinute / 60) : Within(minute);
+      r.time = workload ? minute + n * (kMinute / failures) : Within(minute);
       r.request = random_();
       // One of another minute, with another time.
       if (Pick(30) == 0 && !before_.empty()) {
         r.request = before_[random_() % before_.size()];
       }
       before_.push_back(r.request);
-      r.agent = workload ? 7 : static_cast<uint64_t>(Pick(12));
+      r.agent = !workload       ? static_cast<uint64_t>(Pick(12))
+                : Pick(99) == 0 ? 8  // No workload from then on.
+                                : 7;
       r.path = workload ? 7 : static_cast<uint64_t>(Pick(12));
       g->Add(r);
     }
     g->sample = Sample(g->kept.front().time);
     if (Pick(6) == 0) g->claimed_ips.Add("192.0.2.1");
+  }
+  // What Klaxon never writes: two groups of one client, requests twice in one,
+  // times of other minutes.
+  void Forge(RefusalGroup* g) {
+    g->user = "x";
+    for (int n = Pick(5); n > 0; --n) {
+      Refusal r =
+          g->kept[static_cast<size_t>(Pick(static_cast<int>(g->kept.size())))];
+      if (Pick(2) == 0) r.time += Pick(3) * kMinute - kMinute;
+      if (Pick(2) == 0) r.request = random_();
+      g->kept.push_back(r);
+    }
   }
   void AddSighting(const std::string& client, EventTime minute, Sighting* s) {
     s->cluster = "east";
@@ -109,7 +128,7 @@ class Life {
     s->requests = 1;
     const EventTime time = Within(minute);
     s->seen.Add(time);
-    s->AddAgent(time, Pick(2) == 0 ? 7 : 99);
+    s->AddAgent(time, Pick(20) == 0 ? 99 : 7);
     for (SightingFlag flag :
          {SightingFlag::kLetIn, SightingFlag::kBeyondPublic}) {
       s->flags[static_cast<size_t>(flag)].Add(time);
@@ -119,6 +138,7 @@ class Life {
 
   std::mt19937_64 random_;
   bool coarse_ = false;  // Stamps of whole seconds: many are equal.
+  bool forged_ = false;
   std::vector<uint64_t> before_;
 };
 
@@ -189,7 +209,9 @@ void Compare(uint64_t seed, uint64_t keys_max) {
                   [&](const std::string& cluster, const Judged& judged) {
                     newest = std::max(newest, judged.time);
                     patient.Feed(cluster, judged);
-                    model.Feed(cluster, judged);
+                    Judged each_by_itself = judged;
+                    each_by_itself.kept_index = Judged::kNotKept;
+                    model.Feed(cluster, each_by_itself);
                   });
   for (const auto& [key, payload] : RecordsOf(Life(seed).Make())) {
     ASSERT_TRUE(feed.Add(key, payload).ok());
