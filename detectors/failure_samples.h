@@ -16,6 +16,9 @@ namespace klaxon {
 
 class FailureSamples {
  public:
+  // Key of all clients together; no client has this name.
+  static constexpr std::string_view kAllClients = "*";
+
   // `window`: the longest that is given to Remember.
   FailureSamples(uint64_t keys_max, Nanos window);
 
