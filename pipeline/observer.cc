@@ -25,10 +25,6 @@ constexpr size_t kClustersMax = 1024;
 constexpr size_t kObservationsMin = 2 << 10;
 constexpr size_t kObservationsMax = 16 << 10;
 
-// Refusal groups that were taken are used again, up to kObservationsMax and
-// without the lists of those that hold more.
-constexpr size_t kSpareRefusalsMax = 32;
-
 constexpr size_t kIdentityTextMax = 512;
 
 absl::string_view Absl(std::string_view s) {
@@ -105,46 +101,6 @@ struct Observer::Caller {
   AgentFamily family = AgentFamily::kOther;
 };
 
-// A refusal group's identity, in the same way.
-struct Observer::GroupKey {
-  IdentityKey caller;  // Cluster, user, client.
-  EventTime minute;
-  RefusalClass cls;
-  bool operator==(const GroupKey&) const = default;
-  struct Hash {
-    size_t operator()(const GroupKey& key) const {
-      // Minutes are an attacker's choice, the hash of the caller is not.
-      return (key.caller.low ^ static_cast<uint64_t>(key.minute) ^
-              static_cast<uint64_t>(key.cls) << 56) *
-             0x9e3779b97f4a7c15;
-    }
-  };
-};
-
-struct Observer::GroupIndex
-    : absl::flat_hash_map<GroupKey, RefusalGroup*, GroupKey::Hash> {};
-
-// Where the refusals of a caller go.
-struct Observer::Refused {
-  uint64_t epoch = 0;  // `group` is of the observer's this epoch.
-  EventTime minute = kNoTime;
-  RefusalClass cls = RefusalClass::kUncounted;
-  bool claims = false;  // Other addresses: ClientInfo::claimed.
-  RefusalGroup* group = nullptr;
-  // No earlier than that of group->sample: later ones need not be offered.
-  EventTime sample_time = kMaxTime;
-  // Hashes of cluster, user and client, for refusals with and without a user.
-  IdentityKey named;
-  IdentityKey unnamed;
-};
-
-struct Observer::Refuser {
-  Refused* refused;
-  const ClientInfo* client;
-  std::string_view user;
-  uint64_t agent;  // Hash of the user agent.
-};
-
 // Who failed to authenticate has no identity: all of one sourceIPs are one,
 // whatever their user agent.
 struct alignas(64) Observer::Source {
@@ -205,7 +161,7 @@ struct alignas(64) Observer::Identity {
 };
 
 Observer::Observer(const EngineConfig& config)
-    : config_(config), group_index_(std::make_unique<GroupIndex>()) {}
+    : config_(config), groups_(kObservationsMax) {}
 Observer::~Observer() = default;
 
 Observer::Cluster* Observer::ClusterFor(std::string_view name) {
@@ -413,10 +369,9 @@ void Observer::Observe(const EventView& event, std::string_view input_cluster) {
     if (!cluster->failures) return;
     Source* source = SourceFor(event, key, cluster);
     __builtin_prefetch(&source->refused);
-    return Refuse(
-        request, RefusalClass::kUnauthenticated,
-        {&source->refused, &source->client, "", HashText(event.user_agent)},
-        *cluster);
+    return Refuse(request, RefusalClass::kUnauthenticated,
+                  {cluster->name, cluster->keep, &source->refused,
+                   &source->client, "", HashText(event.user_agent)});
   }
   Observe(&request, IdentityFor(event, key, cluster), cluster);
 }
@@ -433,16 +388,17 @@ void Observer::Observe(RequestView* view, Identity* identity,
       if (traits & request.traits) detector->Observe(request, *this);
     }
   }
-  const Refuser refuser = {&identity->refused, &identity->caller->client,
+  const Refuser refuser = {cluster->name,          cluster->keep,
+                           &identity->refused,     &identity->caller->client,
                            identity->caller->user, identity->agent};
   if (request.authentication_failed) {
     if (cluster->failures) {
-      Refuse(request, RefusalClass::kUnauthenticated, refuser, *cluster);
+      Refuse(request, RefusalClass::kUnauthenticated, refuser);
     }
     return;
   }
   if (request.anonymous && request.denied && cluster->anonymous) {
-    Refuse(request, RefusalClass::kAnonymous, refuser, *cluster);
+    Refuse(request, RefusalClass::kAnonymous, refuser);
   }
   if (request.named && cluster->sightings) See(request, identity, cluster);
 }
@@ -516,84 +472,10 @@ void Observer::See(const RequestView& request, Identity* identity,
   }
 }
 
-RefusalGroup& Observer::AddGroup() {
-  if (held_groups_ == groups_.size()) groups_.emplace_back();
-  return groups_[held_groups_++];
-}
-
-RefusalGroup* Observer::GroupFor(EventTime minute, RefusalClass cls,
-                                 const Refuser& refuser,
-                                 const Cluster& cluster) {
-  // OpenShift's login failures carry system:anonymous; a failed authentication
-  // has no user.
-  const bool named = cls != RefusalClass::kUnauthenticated;
-  const Refused& refused = *refuser.refused;
-  RefusalGroup*& slot =
-      (*group_index_)[{named ? refused.named : refused.unnamed, minute, cls}];
-  if (slot == nullptr) {
-    NoteMinute(minute);
-    slot = &AddGroup();
-    slot->cluster = cluster.name;
-    slot->user = named ? refuser.user : std::string_view();
-    slot->client = refuser.client->client;
-    slot->cls = cls;
-    slot->minute = minute;
-    slot->keep = cluster.keep;
-    slot->client_internal = refuser.client->internal;
-    slot->trusted_proxy = refuser.client->trusted_proxy;
-  }
-  if (refused.claims) {
-    for (const std::string& ip : refuser.client->claimed) {
-      slot->claimed_ips.Add(ip);
-    }
-  }
-  return slot;
-}
-
 void Observer::Refuse(const RequestView& request, RefusalClass cls,
-                      const Refuser& refuser, const Cluster& cluster) {
-  const EventView& event = *request.event;
-  const EventTime time = event.time();
-  const EventTime minute = MinuteOf(time);
-  Refusal refusal;
-  refusal.time = time;
-  // First, as `refused` comes into the cache meanwhile.
-  refusal.request = hasher_.CountedHash(event);
-  refusal.path = HashText(request.path);
-  refusal.agent = refuser.agent;
-  Refused& refused = *refuser.refused;
-  if (refused.epoch != epoch_ || refused.minute != minute ||
-      refused.cls != cls) {
-    refused.group = GroupFor(minute, cls, refuser, cluster);
-    refused.epoch = epoch_;
-    refused.minute = minute;
-    refused.cls = cls;
-    refused.sample_time = kMaxTime;
-  }
-  if (time <= refused.sample_time) {
-    OfferSample(event, &refused.group->sample);
-    refused.sample_time = refused.group->sample.time;
-  }
-  AddSoon(refused.group, refusal);
-}
-
-void Observer::AddSoon(RefusalGroup* group, const Refusal& refusal) {
-  __builtin_prefetch(&group->kept);
-  __builtin_prefetch(&group->dropped);
-  Pending& half_way = pending_[(next_pending_ + kPending / 2) % kPending];
-  if (half_way.group != nullptr) {
-    half_way.group->kept.PrefetchFor(half_way.refusal.request);
-  }
-  Pending& oldest = pending_[next_pending_];
-  if (oldest.group != nullptr) oldest.group->Add(oldest.refusal);
-  oldest = {group, refusal};
-  next_pending_ = (next_pending_ + 1) % kPending;
-}
-
-void Observer::AddPending() {
-  for (Pending& pending : pending_) {
-    if (pending.group != nullptr) pending.group->Add(pending.refusal);
-    pending.group = nullptr;
+                      const Refuser& refuser) {
+  if (groups_.Add(request, cls, refuser)) {
+    NoteMinute(MinuteOf(request.event->time()));
   }
 }
 
@@ -615,24 +497,15 @@ Deed& Observer::Add(const RequestView& request, std::string_view topic) {
 }
 
 void Observer::Recycle(Observations&& taken) {
-  if (held_groups_ > 0) return;
-  groups_ = std::move(taken.refusals);
-  if (groups_.size() > kObservationsMax) groups_.resize(kObservationsMax);
-  for (RefusalGroup& group : groups_) {
-    group.Clear();
-    if (group.kept.capacity() > kSpareRefusalsMax) group.kept = KeptRefusals();
-  }
+  groups_.Recycle(std::move(taken.refusals));
 }
 
 Observations Observer::Take() {
-  AddPending();
   for (Identity* identity : running_) identity->Flush();
   running_.clear();
   Observations taken;
   taken.sightings = std::move(sightings_);
-  groups_.resize(held_groups_);
-  held_groups_ = 0;
-  taken.refusals = std::move(groups_);
+  taken.refusals = groups_.Take();
   taken.deeds = std::move(deeds_);
   for (auto& [name, cluster] : clusters_) {
     if (cluster->fact.events == 0) continue;
@@ -650,8 +523,6 @@ Observations Observer::Take() {
     identities_ = sources_ = 0;
   }
   sightings_.clear();
-  groups_.clear();
-  group_index_->clear();
   deeds_.clear();
   by_minute_.clear();
   begun_minute_ = false;

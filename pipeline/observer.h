@@ -6,7 +6,6 @@
 // whenever size() has grown enough.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -22,10 +21,9 @@
 #include "event/request.h"
 #include "event/request_hash.h"
 #include "pipeline/engine_config.h"
+#include "pipeline/refusal_groups.h"
 
 namespace klaxon {
-
-struct IdentityKey;
 
 class Observer final : private DeedWriter {
  public:
@@ -39,7 +37,7 @@ class Observer final : private DeedWriter {
 
   // Observations held; Take when it exceeds what may be held.
   size_t size() const {
-    return sightings_.size() + held_groups_ + deeds_.size();
+    return sightings_.size() + groups_.size() + deeds_.size();
   }
   // Time to Take.
   bool full() const;
@@ -57,11 +55,7 @@ class Observer final : private DeedWriter {
   struct Cluster;
   struct Caller;
   struct Identity;
-  struct Refused;
-  struct Refuser;
   struct Source;
-  struct GroupKey;
-  struct GroupIndex;
 
   // Empty: the default.
   Cluster* ClusterFor(std::string_view name);
@@ -82,17 +76,12 @@ class Observer final : private DeedWriter {
   void ForgetIdentities();
   Sighting* SightingFor(EventTime minute, Identity* identity,
                         const Cluster& cluster);
-  RefusalGroup& AddGroup();
-  RefusalGroup* GroupFor(EventTime minute, RefusalClass cls,
-                         const Refuser& refuser, const Cluster& cluster);
   // Of an event that has an identity.
   void Observe(RequestView* view, Identity* identity, Cluster* cluster);
   void See(const RequestView& request, Identity* identity, Cluster* cluster);
   void Refuse(const RequestView& request, RefusalClass cls,
-              const Refuser& refuser, const Cluster& cluster);
+              const Refuser& refuser);
   void Count(const RequestView& request, Cluster* cluster);
-  void AddSoon(RefusalGroup* group, const Refusal& refusal);
-  void AddPending();
   Deed& Add(const RequestView& request, std::string_view topic) override;
 
   const EngineConfig& config_;
@@ -106,20 +95,7 @@ class Observer final : private DeedWriter {
   size_t identities_ = 0;               // Of all clusters together;
   size_t sources_ = 0;                  // likewise.
   absl::flat_hash_map<std::pair<Identity*, EventTime>, Sighting*> by_minute_;
-  std::unique_ptr<GroupIndex> group_index_;  // Of groups_.
-  // The first held_groups_; the rest is of before, to be written over.
-  std::deque<RefusalGroup> groups_;
-  size_t held_groups_ = 0;
-  // Refusals whose group is on its way into the cache: a flood of many clients
-  // would wait for memory with each of them. In which order they are added
-  // makes no difference.
-  struct Pending {
-    RefusalGroup* group = nullptr;
-    Refusal refusal;
-  };
-  static constexpr size_t kPending = 8;
-  std::array<Pending, kPending> pending_;  // A ring.
-  size_t next_pending_ = 0;
+  RefusalGroups groups_;
   std::vector<Identity*> running_;  // Have a run in this epoch.
   std::deque<Sighting> sightings_;
   std::vector<Deed> deeds_;
