@@ -19,35 +19,7 @@
 namespace klaxon::haswell {
 namespace {
 
-// Whether pieces of text differ anywhere, asked once of all of them.
-class Difference {
- public:
-  [[gnu::always_inline]] Difference() : bits_(_mm256_setzero_si256()) {}
-  [[gnu::always_inline]] void Add16(const char* a, const char* b) {
-    const __m128i bits =
-        _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a)),
-                      _mm_loadu_si128(reinterpret_cast<const __m128i*>(b)));
-    bits_ = _mm256_or_si256(bits_, _mm256_zextsi128_si256(bits));
-  }
-  [[gnu::always_inline]] void Add32(const char* a, const char* b) {
-    const __m256i bits = _mm256_xor_si256(
-        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)),
-        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)));
-    bits_ = _mm256_or_si256(bits_, bits);
-  }
-  [[gnu::always_inline]] bool none() const {
-    return _mm256_testz_si256(bits_, bits_) != 0;
-  }
-
- private:
-  __m256i bits_;
-};
-
-[[gnu::always_inline]] inline uint64_t PrefixXor(uint64_t bits) {
-  const __m128i product = _mm_clmulepi64_si128(
-      _mm_set_epi64x(0, static_cast<int64_t>(bits)), _mm_set1_epi8(-1), 0);
-  return static_cast<uint64_t>(_mm_cvtsi128_si64(product));
-}
+#include "event/decode_fast_avx2.inc"
 
 // 64 bytes of text; bit i of an answer speaks of byte i.
 class Block {
