@@ -66,6 +66,20 @@ std::string Replaced(std::string_view line, std::string_view from,
   return text.replace(at, from.size(), to);
 }
 
+// One event, which the fast path takes.
+template <typename Check>
+void ReadFast(std::string_view line, Check check) {
+  Decoder decoder;
+  const PaddedText text(line);
+  int events = 0;
+  decoder.DecodeLine(text.view(), [&](const EventView& event) {
+    ++events;
+    check(event);
+  });
+  EXPECT_EQ(events, 1);
+  EXPECT_EQ(decoder.counters().fast_path_events, 1u);
+}
+
 TEST(DecodeFast, TakesWhatKubeApiserverWrites) {
   for (std::string_view line : kSampleLines) {
     EXPECT_TRUE(IsFast(line)) << line;
@@ -74,11 +88,7 @@ TEST(DecodeFast, TakesWhatKubeApiserverWrites) {
 }
 
 TEST(DecodeFast, FillsEveryField) {
-  Decoder decoder;
-  const PaddedText text(kSampleLines[3]);
-  int events = 0;
-  decoder.DecodeLine(text.view(), [&](const EventView& event) {
-    ++events;
+  ReadFast(kSampleLines[3], [](const EventView& event) {
     EXPECT_EQ(event.level, Level::kRequestResponse);
     EXPECT_EQ(event.stage, Stage::kResponseComplete);
     EXPECT_EQ(event.code, 200);
@@ -114,19 +124,14 @@ TEST(DecodeFast, FillsEveryField) {
     EXPECT_EQ(event.decision, "allow");
     EXPECT_EQ(event.decision_reason.Text(), "RBAC: allowed");
   });
-  EXPECT_EQ(events, 1);
-  EXPECT_EQ(decoder.counters().fast_path_events, 1u);
 }
 
 TEST(DecodeFast, UnescapesStrings) {
-  Decoder decoder;
-  const PaddedText text(
+  const std::string line =
       Replaced(kSampleLines[0], "cart/v1 (linux/amd64)",
                R"(\"\\\/\b\f\n\r\t\u0026\u003C\u00e9\u2028\ufffd )" +
-                   std::string(70, 'x') + R"(\\)"));
-  int events = 0;
-  decoder.DecodeLine(text.view(), [&](const EventView& event) {
-    ++events;
+                   std::string(70, 'x') + R"(\\)");
+  ReadFast(line, [](const EventView& event) {
     EXPECT_EQ(event.user_agent,
               "\"\\/\b\f\n\r\t&<\xc3\xa9\xe2\x80\xa8\xef\xbf\xbd " +
                   std::string(70, 'x') + "\\");
@@ -136,32 +141,15 @@ TEST(DecodeFast, UnescapesStrings) {
     EXPECT_EQ(event.request_uri,
               "/api/v1/namespaces/shop/secrets?limit=500&resourceVersion=0");
   });
-  EXPECT_EQ(events, 1);
-  EXPECT_EQ(decoder.counters().fast_path_events, 1u);
 }
 
-struct Surprise {
-  const char* what;
-  int sample;
-  std::string_view from;
-  std::string_view to;
-};
-
-class DecodeFastSurprise : public testing::TestWithParam<Surprise> {};
-
 TEST(DecodeFast, ReadsWhyAuthenticationFailed) {
-  Decoder decoder;
-  const PaddedText text(kSampleLines[1]);
-  int events = 0;
-  decoder.DecodeLine(text.view(), [&](const EventView& event) {
-    ++events;
+  ReadFast(kSampleLines[1], [](const EventView& event) {
     EXPECT_EQ(event.status_message, "Unauthorized");
     EXPECT_EQ(event.status_reason, "Unauthorized");
     EXPECT_EQ(event.code, 401);
     EXPECT_EQ(event.stage_time - event.request_received_time, 400'000);
   });
-  EXPECT_EQ(events, 1);
-  EXPECT_EQ(decoder.counters().fast_path_events, 1u);
 }
 
 // The whole of it is compared at once: with any other byte it is read again.
@@ -207,6 +195,15 @@ TEST(DecodeFast, StampsDoNotDependOnThoseBefore) {
     ASSERT_EQ(DumpAll(DecodeOneLine(&fresh, line)), want) << line;
   }
 }
+
+struct Surprise {
+  const char* what;
+  int sample;
+  std::string_view from;
+  std::string_view to;
+};
+
+class DecodeFastSurprise : public testing::TestWithParam<Surprise> {};
 
 TEST_P(DecodeFastSurprise, IsLeftToTheSlowPath) {
   const Surprise& c = GetParam();
@@ -479,78 +476,6 @@ TEST(DecodeFast, AgreesWithTheSlowPathOnRecordings) {
     if (HasFatalFailure()) return;
   }
   CheckMutations(lines, 5'000);
-}
-
-// --------------------------------------------------------------- value ends
-
-// By one byte after the other.
-ValueEnd SlowValueEnd(std::string_view text) {
-  int64_t depth = 0;
-  bool in_string = false;
-  ValueEnd found;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '\\') {
-      // Outside of strings too: what kernels and simdjson do.
-      ++i;
-      if (i < text.size() && text[i] != '"' && !in_string) --i;
-      if (i < text.size() && text[i] == '\\' && !in_string) ++i;
-      continue;
-    }
-    if (c == '"') in_string = !in_string;
-    if (in_string) continue;
-    if (c == '{' || c == '[') ++depth;
-    if (c == '}' || c == ']') --depth;
-    found.deep |= depth > 1000;
-    if (depth == 0) {
-      found.end = text.data() + i + 1;
-      return found;
-    }
-  }
-  return found;
-}
-
-TEST(DecodeFast, FindsSurrogateEscapesInAValue) {
-  for (size_t fill = 0; fill < 140; ++fill) {
-    const std::string begin = "{\"a\":\"" + std::string(fill, 'x');
-    const PaddedText inside(begin + "\\uD800\"}");
-    const PaddedText behind(begin + "\\u0d80\"}\\ud800");
-    for (const FastKernel& kernel : FastKernels()) {
-      const auto surrogates = [&kernel](std::string_view text) {
-        return kernel.value_end(text.data(), text.data() + text.size())
-            .surrogates;
-      };
-      EXPECT_TRUE(surrogates(inside.view())) << kernel.name << " " << fill;
-      EXPECT_FALSE(surrogates(behind.view())) << kernel.name << " " << fill;
-    }
-  }
-}
-
-TEST(DecodeFast, FindsTheEndOfAValue) {
-  const uint64_t seed = RandomSeed();
-  SCOPED_TRACE("seed " + std::to_string(seed));
-  Random random(seed);
-  static constexpr std::string_view kLetters = "{}[]\"x ";
-  for (int round = 0; round < 20'000; ++round) {
-    std::string bytes = "{";
-    const size_t size = random() % 300;
-    for (size_t i = 0; i < size; ++i) {
-      // Escapes inside strings only; a bare backslash has no meaning.
-      bytes += kLetters[random() % kLetters.size()];
-      const bool inside = std::count(bytes.begin(), bytes.end(), '"') % 2 != 0;
-      if (inside && random() % 8 == 0) bytes += "\\\\";
-    }
-    const PaddedText text(bytes);
-    const std::string_view view = text.view();
-    const ValueEnd want = SlowValueEnd(view);
-    for (const FastKernel& kernel : FastKernels()) {
-      const ValueEnd got =
-          kernel.value_end(view.data(), view.data() + view.size());
-      ASSERT_EQ(got.end, want.end) << kernel.name << ": " << bytes;
-      ASSERT_EQ(got.deep, want.deep);
-      ASSERT_FALSE(got.surrogates);
-    }
-  }
 }
 
 // DecodeFastLine takes whole lines off the front of a batch and is then what

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "pipeline/reorder.h"
-#include "pipeline/sort_key.h"
 #include "tests/random_seed.h"
+#include "tests/testing/records.h"
 #include "tests/testing/temporary_directory.h"
 
 namespace klaxon {
@@ -130,17 +130,6 @@ std::string TextOf(const std::string& cluster, const Judged& j) {
   return text + " " + bytes;
 }
 
-template <typename T>
-void AddAll(const T& values, std::map<std::string, std::string>* records) {
-  for (const auto& value : values) {
-    std::string key;
-    std::string payload;
-    AppendKey(value, &key);
-    EncodeTo(value, &payload);
-    records->emplace(std::move(key), std::move(payload));
-  }
-}
-
 // Which group a group_id stands for.
 class GroupIds {
  public:
@@ -164,18 +153,13 @@ struct Fed {
 
 Fed Feed(const Observations& observations, EventTime newest,
          const MinuteFeed::Options& options) {
-  std::map<std::string, std::string> records;
-  AddAll(observations.facts, &records);
-  AddAll(observations.sightings, &records);
-  AddAll(observations.refusals, &records);
-  AddAll(observations.deeds, &records);
   Fed fed;
   GroupIds ids;
   MinuteFeed feed(options, [&](const std::string& cluster, const Judged& j) {
     ids.See(j);
     fed.texts.push_back(TextOf(cluster, j));
   });
-  for (const auto& [key, payload] : records) {
+  for (const auto& [key, payload] : RecordsOf(observations)) {
     EXPECT_TRUE(feed.Add(key, payload).ok());
   }
   EXPECT_TRUE(feed.Finish(newest).ok());

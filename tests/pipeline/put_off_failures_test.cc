@@ -15,8 +15,8 @@
 
 #include "pipeline/judge.h"
 #include "pipeline/minute_feed.h"
-#include "pipeline/sort_key.h"
 #include "tests/random_seed.h"
+#include "tests/testing/records.h"
 #include "tests/testing/temporary_directory.h"
 
 namespace klaxon {
@@ -175,22 +175,6 @@ EngineConfig Config(std::mt19937_64& random, uint64_t keys_max) {
   burst.Set("rotation_percent", pick(1, 60));
   burst.Set("workload_paths", pick(1, 4));
   return config;
-}
-
-std::map<std::string, std::string> RecordsOf(const Observations& made) {
-  std::map<std::string, std::string> records;
-  const auto add = [&](const auto& values) {
-    for (const auto& value : values) {
-      std::string key;
-      std::string payload;
-      AppendKey(value, &key);
-      EncodeTo(value, &payload);
-      records.emplace(std::move(key), std::move(payload));
-    }
-  };
-  add(made.sightings);
-  add(made.refusals);
-  return records;
 }
 
 void Compare(uint64_t seed, uint64_t keys_max) {
