@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 
 #include "pipeline/event_sample.h"
 #include "pipeline/identity_key.h"
@@ -129,13 +130,14 @@ struct alignas(64) Observer::Identity {
   uint64_t agent = 0;                // Hash of its user agent.
   EventTime agent_first = kMaxTime;  // As told to `sighting`.
   Refused refused;
-  // Of other flags: most callers do two kinds of things in turns.
-  Run other;
+  // Of other flags: most callers do a few kinds of things in turns.
+  std::array<Run, 4> others;
+  uint32_t oldest = 0;  // Of `others`.
 
   // Adds the runs to the sighting.
   void Flush() {
     Flush(&run);
-    Flush(&other);
+    for (Run& other : others) Flush(&other);
   }
   void Flush(Run* of) {
     if (of->last == kNoTime) return;
@@ -154,8 +156,14 @@ struct alignas(64) Observer::Identity {
     *of = Run();
   }
   // Now of these flags.
-  void Turn(uint32_t flags) {
-    if (other.flags != flags) Flush(&other);
+  void Turn(uint32_t now) {
+    for (Run& other : others) {
+      if (other.last != kNoTime && other.flags == now) {
+        return std::swap(run, other);
+      }
+    }
+    Run& other = others[oldest++ % others.size()];
+    Flush(&other);
     std::swap(run, other);
   }
 };
@@ -379,8 +387,10 @@ void Observer::Observe(const EventView& event, std::string_view input_cluster) {
 void Observer::Observe(RequestView* view, Identity* identity,
                        Cluster* cluster) {
   RequestView& request = *view;
-  __builtin_prefetch(&identity->caller);
-  __builtin_prefetch(&identity->refused.named);
+  if (request.denied || request.authentication_failed) {
+    __builtin_prefetch(&identity->caller);
+    __builtin_prefetch(&identity->refused.named);
+  }
   if (request.traits & cluster->traits) {
     request.client = &identity->caller->client;
     deed_cluster_ = cluster;
@@ -388,17 +398,14 @@ void Observer::Observe(RequestView* view, Identity* identity,
       if (traits & request.traits) detector->Observe(request, *this);
     }
   }
-  const Refuser refuser = {cluster->name,          cluster->keep,
-                           &identity->refused,     &identity->caller->client,
-                           identity->caller->user, identity->agent};
   if (request.authentication_failed) {
     if (cluster->failures) {
-      Refuse(request, RefusalClass::kUnauthenticated, refuser);
+      Refuse(request, RefusalClass::kUnauthenticated, *cluster, identity);
     }
     return;
   }
   if (request.anonymous && request.denied && cluster->anonymous) {
-    Refuse(request, RefusalClass::kAnonymous, refuser);
+    Refuse(request, RefusalClass::kAnonymous, *cluster, identity);
   }
   if (request.named && cluster->sightings) See(request, identity, cluster);
 }
@@ -470,6 +477,14 @@ void Observer::See(const RequestView& request, Identity* identity,
     sighting.stale_seconds =
         std::max(sighting.stale_seconds, StaleSeconds(stale));
   }
+}
+
+void Observer::Refuse(const RequestView& request, RefusalClass cls,
+                      const Cluster& cluster, Identity* identity) {
+  const Caller& caller = *identity->caller;
+  Refuse(request, cls,
+         {cluster.name, cluster.keep, &identity->refused, &caller.client,
+          caller.user, identity->agent});
 }
 
 void Observer::Refuse(const RequestView& request, RefusalClass cls,

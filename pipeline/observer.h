@@ -80,6 +80,8 @@ class Observer final : private DeedWriter {
   void Observe(RequestView* view, Identity* identity, Cluster* cluster);
   void See(const RequestView& request, Identity* identity, Cluster* cluster);
   void Refuse(const RequestView& request, RefusalClass cls,
+              const Cluster& cluster, Identity* identity);
+  void Refuse(const RequestView& request, RefusalClass cls,
               const Refuser& refuser);
   void Count(const RequestView& request, Cluster* cluster);
   Deed& Add(const RequestView& request, std::string_view topic) override;
