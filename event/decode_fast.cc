@@ -49,7 +49,17 @@ constexpr std::array<int8_t, 256> MakeHexTable() {
 }
 constexpr std::array<int8_t, 256> kHex = MakeHexTable();
 
+constexpr std::array<Repeated, 128> MakeRepeated() {
+  std::array<Repeated, 128> all{};
+  for (size_t c = 0; c < all.size(); ++c) {
+    for (char& byte : all[c].bytes) byte = static_cast<char>(c);
+  }
+  return all;
+}
+
 }  // namespace
+
+constinit const std::array<Repeated, 128> kRepeated = MakeRepeated();
 
 int ParseHex4(const char* p) {
   int value = 0;

@@ -103,6 +103,13 @@ inline constexpr std::string_view kPodNameKey =
 inline constexpr std::string_view kPodUidKey =
     "authentication.kubernetes.io/pod-uid";
 
+// Each ASCII character 32 times. Not known where it is used, so that compilers
+// load it: of a constant they would make it anew at each use.
+struct alignas(32) Repeated {
+  char bytes[32];
+};
+extern const std::array<Repeated, 128> kRepeated;
+
 // The day that begins with `date` ("2026-01-02"), checked; kNoTime if none.
 EventTime ParseDate(std::string_view date);
 // Appends the UTF-8 form of a code point that is no surrogate; returns the new
