@@ -67,6 +67,9 @@ class FinalAlerts {
   void Add(const Alert& alert) {
     std::string bytes;
     AppendBigEndian(emitted_++, kEmissionBytes, &bytes);
+    const std::string print_key = PrintKey(alert);
+    AppendBigEndian(print_key.size(), kSizeBytes, &bytes);
+    bytes += print_key;
     EncodeTo(alert, &bytes);
     status_.Update(by_id_.Add(alert.id + alert.cluster, bytes));
   }
@@ -79,11 +82,12 @@ class FinalAlerts {
     std::string bytes;
     Alert alert;
     while (by_id_.Next(&key, &bytes)) {
-      bytes.erase(0, kEmissionBytes);
-      if (!Decode(bytes, &alert)) continue;  // Ours: never.
-      if (absl::Status s = printed.Add(PrintKey(alert), bytes); !s.ok()) {
-        return s;
-      }
+      std::string_view rest = std::string_view(bytes).substr(kEmissionBytes);
+      const size_t size = ReadBigEndian(rest.substr(0, kSizeBytes));
+      rest.remove_prefix(kSizeBytes);
+      const std::string_view print_key = rest.substr(0, size);
+      rest.remove_prefix(size);
+      if (absl::Status s = printed.Add(print_key, rest); !s.ok()) return s;
     }
     if (!by_id_.status().ok()) return by_id_.status();
     if (absl::Status s = printed.Finish(); !s.ok()) return s;
@@ -95,8 +99,10 @@ class FinalAlerts {
 
  private:
   static constexpr size_t kMemoryBytes = 4 << 20;
-  // Payloads begin with the number of their emission.
+  // Payloads begin with the number of their emission; the size of their
+  // PrintKey and itself follow.
   static constexpr size_t kEmissionBytes = 8;
+  static constexpr size_t kSizeBytes = 4;
   static void KeepLater(std::string_view, std::string* into,
                         std::string_view payload) {
     if (payload.substr(0, kEmissionBytes) >
