@@ -145,18 +145,30 @@ void Episode::AddExplainText(std::string_view name, std::string_view text,
   }
 }
 
+bool Episode::WantsEvidence(EventTime time, uint64_t order) const {
+  const auto before = [&](const EventSample& held) {
+    return std::pair(time, order) < std::pair(held.time, held.order);
+  };
+  const auto same_minute = [&](const EventSample& held) {
+    return MinuteOf(held.time) == MinuteOf(time);
+  };
+  const auto held =
+      std::find_if(evidence.begin(), evidence.end(), same_minute);
+  if (held != evidence.end()) return before(*held);
+  return evidence.size() < kEvidenceMax || before(evidence.back());
+}
+
 void Episode::AddEvidence(const EventSample& sample) {
-  if (!sample.has_value()) return;
+  if (!sample.has_value() || !WantsEvidence(sample.time, sample.order)) return;
   const EventTime minute = MinuteOf(sample.time);
   for (EventSample& held : evidence) {
     if (MinuteOf(held.time) != minute) continue;
-    if (sample.Before(held)) held = sample;
+    held = sample;
     return;
   }
   auto it = std::find_if(
       evidence.begin(), evidence.end(),
       [&](const EventSample& held) { return sample.Before(held); });
-  if (it == evidence.end() && evidence.size() == kEvidenceMax) return;
   evidence.insert(it, sample);
   if (evidence.size() > kEvidenceMax) evidence.pop_back();
 }

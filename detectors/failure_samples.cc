@@ -43,6 +43,7 @@ void FailureSamples::AddTo(std::string_view key, EventTime now, Told* told,
   for (const RecentSamples::Minute& minute : recent->minutes()) {
     // Of an earlier minute than the episode's first: not of its window.
     if (MinuteOf(minute.time) < MinuteOf(episode.first_seen)) continue;
+    if (!episode.WantsEvidence(minute.time, minute.order)) continue;
     episode.AddEvidence(minute.Decoded());
   }
   done();
