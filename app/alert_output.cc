@@ -64,11 +64,12 @@ void AlertOutput::Open() {
   }
 }
 
-void AlertOutput::Add(const Alert& alert) {
+void AlertOutput::Add(Alert&& alert) {
   if (line_.fail_on && alert.severity >= *line_.fail_on) {
     reached_fail_on_ = true;
   }
   bool wanted = false;
+  Target* last = nullptr;  // Gets the alert itself, the others a copy.
   for (Target& target : targets_) {
     if (alert.severity < line_.min_severity ||
         !WantsAlert(target.config, alert)) {
@@ -76,10 +77,16 @@ void AlertOutput::Add(const Alert& alert) {
     }
     wanted = true;
     if (target.dead) continue;
-    target.pending.push_back(alert);
-    if (target.pending.size() >= kBatchAlerts) Deliver(&target);
+    if (last != nullptr) Queue(last, alert);
+    last = &target;
   }
+  if (last != nullptr) Queue(last, std::move(alert));
   if (!wanted) ++filtered_;
+}
+
+void AlertOutput::Queue(Target* target, Alert alert) {
+  target->pending.push_back(std::move(alert));
+  if (target->pending.size() >= kBatchAlerts) Deliver(target);
 }
 
 void AlertOutput::Finish() {

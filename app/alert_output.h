@@ -23,7 +23,7 @@ class AlertOutput {
 
   // A sink that cannot be opened is reported, and the others go on.
   void Open();
-  void Add(const Alert& alert);
+  void Add(Alert&& alert);
   void Finish();
 
   // Some sink could not be reached: exit code 1.
@@ -44,6 +44,7 @@ class AlertOutput {
   };
 
   void AddTarget(const SinkConfig& config);
+  void Queue(Target* target, Alert alert);
   void Deliver(Target* target);
   void Fail(Target* target, const absl::Status& status);
 

@@ -148,7 +148,9 @@ int RunJudgeCommand(const CommandLine& line, const Config& config,
   LineReader reader(paths, console);
   SummaryInput summary;
   ScanCallbacks callbacks;
-  callbacks.on_alert = [&alerts](const Alert& alert) { alerts.Add(alert); };
+  callbacks.on_alert = [&alerts](Alert&& alert) {
+    alerts.Add(std::move(alert));
+  };
   callbacks.on_quarantined = [&](const QuarantineRecord& record) {
     // RunJudge counts lines over all files; people want them by file.
     QuarantineRecord placed = record;

@@ -155,7 +155,9 @@ ScanCallbacks ScanRun::Callbacks() {
     LogInputProblem(problem, console_);
   };
   if (!observes()) {
-    callbacks.on_alert = [this](const Alert& alert) { alerts_.Add(alert); };
+    callbacks.on_alert = [this](Alert&& alert) {
+      alerts_.Add(std::move(alert));
+    };
     return callbacks;
   }
   callbacks.on_observations = [this](const Observations& observations) {

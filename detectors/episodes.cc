@@ -353,6 +353,10 @@ void Episodes::Finish() {
 }
 
 void Episodes::Emit(Episode& episode, AlertStatus status, EventTime closed) {
+  // Without revisions nobody asks for the episode again.
+  const auto take = [this](auto& value) {
+    return options_.revisions ? value : std::move(value);
+  };
   Alert alert;
   alert.id = episode.id;
   alert.revision = ++episode.revision;
@@ -379,8 +383,8 @@ void Episodes::Emit(Episode& episode, AlertStatus status, EventTime closed) {
     if (name == "credential_id") alert.credential_id = value;
   }
   alert.claimed_ips = episode.claimed_ips.values();
-  alert.evidence = episode.evidence;
-  alert.explain = episode.explain;
+  alert.evidence = take(episode.evidence);
+  alert.explain = take(episode.explain);
   alert.owasp = {"K09:2025"};
   if (const DetectorInfo* info = options_.info(episode)) {
     alert.mitre = info->mitre;

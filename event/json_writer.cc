@@ -29,11 +29,17 @@ bool IsPlain(uint8_t c) {
 
 // Length of the longest prefix of `text` that needs no escape.
 size_t PlainPrefix(std::string_view text) {
-  size_t i = 0;
-  for (; i + 8 <= text.size(); i += 8) {
+  const auto any_to_escape = [&text](size_t at) {
     uint64_t word;
-    std::memcpy(&word, text.data() + i, sizeof(word));
-    if (AnyToEscape(word)) break;
+    std::memcpy(&word, text.data() + at, sizeof(word));
+    return AnyToEscape(word) != 0;
+  };
+  size_t i = 0;
+  while (i + 8 <= text.size() && !any_to_escape(i)) i += 8;
+  // Of the rest no word is left, but one that takes in what was looked at.
+  if (text.size() >= 8 && i + 8 > text.size() &&
+      !any_to_escape(text.size() - 8)) {
+    return text.size();
   }
   while (i < text.size() && IsPlain(static_cast<uint8_t>(text[i]))) ++i;
   return i;

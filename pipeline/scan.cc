@@ -432,9 +432,9 @@ absl::Status Scan::Run() {
   summary_.requests -= pairs_.pairs();
   if (!status_.ok() || callbacks_.on_observations) return status_;
   summary_.observations = verdict_.observations();
-  absl::Status status = verdict_.Conclude([&](const Alert& alert) {
+  absl::Status status = verdict_.Conclude([&](Alert&& alert) {
     Tally(alert, &summary_);
-    if (callbacks_.on_alert) callbacks_.on_alert(alert);
+    if (callbacks_.on_alert) callbacks_.on_alert(std::move(alert));
   });
   summary_.evicted = verdict_.evicted();
   return status;
@@ -488,9 +488,9 @@ absl::Status RunJudge(const EngineConfig& config, const std::string& path,
   status.Update(Submit(held, &verdict, summary));
   if (!status.ok()) return status;
   summary->observations = verdict.observations();
-  status = verdict.Conclude([&](const Alert& alert) {
+  status = verdict.Conclude([&](Alert&& alert) {
     Tally(alert, summary);
-    if (callbacks.on_alert) callbacks.on_alert(alert);
+    if (callbacks.on_alert) callbacks.on_alert(std::move(alert));
   });
   summary->evicted = verdict.evicted();
   return status;

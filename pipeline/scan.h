@@ -55,7 +55,7 @@ struct ScanCallbacks {
   std::function<void(const QuarantineRecord&)> on_quarantined;
   std::function<void(const InputProblem&)> on_problem;
   // Final alerts, in printing order, at the end.
-  std::function<void(const Alert&)> on_alert;
+  std::function<void(Alert&&)> on_alert;
   // `observe` only: the observations, instead of judging them. In any order.
   std::function<void(const Observations&)> on_observations;
 };

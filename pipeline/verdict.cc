@@ -74,7 +74,7 @@ class FinalAlerts {
     status_.Update(by_id_.Add(alert.id + alert.cluster, bytes));
   }
 
-  absl::Status Print(const std::function<void(const Alert&)>& on_alert) {
+  absl::Status Print(const std::function<void(Alert&&)>& on_alert) {
     if (!status_.ok()) return status_;
     if (absl::Status s = by_id_.Finish(); !s.ok()) return s;
     RecordSorter printed({kMemoryBytes, dir_}, KeepLater);
@@ -92,7 +92,7 @@ class FinalAlerts {
     if (!by_id_.status().ok()) return by_id_.status();
     if (absl::Status s = printed.Finish(); !s.ok()) return s;
     while (printed.Next(&key, &bytes)) {
-      if (Decode(bytes, &alert)) on_alert(alert);
+      if (Decode(bytes, &alert)) on_alert(std::move(alert));
     }
     return printed.status();
   }
@@ -155,7 +155,7 @@ absl::Status Verdict::Add(const Observations& observations) {
 }
 
 absl::Status Verdict::Conclude(
-    const std::function<void(const Alert&)>& on_alert) {
+    const std::function<void(Alert&&)>& on_alert) {
   if (absl::Status s = sorter_.Finish(); !s.ok()) return s;
   FinalAlerts alerts(config_.spill_dir);
   Judge judge(config_, {.revisions = false, .emit = [&](const Alert& alert) {

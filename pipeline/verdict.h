@@ -22,7 +22,7 @@ class Verdict {
 
   absl::Status Add(const Observations& observations);
   // Hands on every final alert, in printing order.
-  absl::Status Conclude(const std::function<void(const Alert&)>& on_alert);
+  absl::Status Conclude(const std::function<void(Alert&&)>& on_alert);
 
   uint64_t observations() const { return observations_; }
   uint64_t evicted() const { return evicted_; }
