@@ -191,7 +191,7 @@ class AnonymousProbing final : public Detector {
     const EventTime now = refusal.time;
     probers_.ExpireUntil(now);
     Prober& prober = ProberOf(judged, now);
-    if (judged.first_of_group) prober.sample = group.sample;
+    if (judged.first_of_group) prober.sample = group.sample.Decoded();
     if (!AddToWindow(refusal, weight, prober)) return;
     prober.users.Add(group.user, now);
     const auto size = static_cast<int64_t>(prober.window.size());

@@ -145,21 +145,16 @@ void Episode::AddExplainText(std::string_view name, std::string_view text,
   }
 }
 
-bool Episode::WantsEvidence(EventTime time, uint64_t order) const {
-  const auto before = [&](const EventSample& held) {
-    return std::pair(time, order) < std::pair(held.time, held.order);
-  };
-  const auto same_minute = [&](const EventSample& held) {
-    return MinuteOf(held.time) == MinuteOf(time);
-  };
-  const auto held =
-      std::find_if(evidence.begin(), evidence.end(), same_minute);
-  if (held != evidence.end()) return before(*held);
-  return evidence.size() < kEvidenceMax || before(evidence.back());
+bool Episode::WantsEvidence(const SamplePlace& place) const {
+  if (!place.has_value()) return false;
+  for (const EventSample& held : evidence) {
+    if (MinuteOf(held.time) == MinuteOf(place.time)) return place.Before(held);
+  }
+  return evidence.size() < kEvidenceMax || place.Before(evidence.back());
 }
 
 void Episode::AddEvidence(const EventSample& sample) {
-  if (!sample.has_value() || !WantsEvidence(sample.time, sample.order)) return;
+  if (!WantsEvidence(sample)) return;
   const EventTime minute = MinuteOf(sample.time);
   for (EventSample& held : evidence) {
     if (MinuteOf(held.time) != minute) continue;

@@ -81,8 +81,8 @@ struct alignas(64) Episode {
     return daily ? DayOf(start) + kDay - 1 : last_seen + quiet;
   }
   void AddEvidence(const EventSample& sample);
-  // False: a sample of that time and order would change nothing.
-  bool WantsEvidence(EventTime time, uint64_t order) const;
+  // False: a sample of that place would change nothing.
+  bool WantsEvidence(const SamplePlace& place) const;
   // The same, but where the minutes before it leave no room the last one goes.
   void RequireEvidence(const EventSample& sample);
 

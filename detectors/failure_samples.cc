@@ -9,19 +9,16 @@ FailureSamples::FailureSamples(uint64_t keys_max, Nanos window)
                 .keys_max = keys_max,
                 .expiry = window + kMinute}) {}
 
-FailureSamples::Encoded FailureSamples::Encode(const EventSample& sample,
-                                               EventTime now) {
+FailureSamples::Shared FailureSamples::Share(const EncodedSample& sample,
+                                             EventTime now) {
   samples_.ExpireUntil(now);
-  buffer_.clear();
-  WireWriter w(&buffer_);
-  PutSample(sample, &w);
-  return {sample, now, CountedText(buffer_)};
+  return {sample, now, CountedText(sample.bytes)};
 }
 
-void FailureSamples::Remember(std::string_view key, const Encoded& sample,
+void FailureSamples::Remember(std::string_view key, const Shared& sample,
                               Nanos window) {
   samples_.Touch(key, sample.now)
-      .Add(sample.sample, sample.bytes,
+      .Add(sample.place, sample.bytes,
            static_cast<size_t>(window / kMinute) + 1);
 }
 
@@ -43,7 +40,7 @@ void FailureSamples::AddTo(std::string_view key, EventTime now, Told* told,
   for (const RecentSamples::Minute& minute : recent->minutes()) {
     // Of an earlier minute than the episode's first: not of its window.
     if (MinuteOf(minute.time) < MinuteOf(episode.first_seen)) continue;
-    if (!episode.WantsEvidence(minute.time, minute.order)) continue;
+    if (!episode.WantsEvidence(minute)) continue;
     episode.AddEvidence(minute.Decoded());
   }
   done();

@@ -22,15 +22,15 @@ class FailureSamples {
   // `window`: the longest that is given to Remember.
   FailureSamples(uint64_t keys_max, Nanos window);
 
-  // One sample, for several keys. Uses `sample` until it goes.
-  struct Encoded {
-    const EventSample& sample;
+  // One sample, for several keys.
+  struct Shared {
+    SamplePlace place;
     EventTime now;
     CountedText bytes;
   };
-  Encoded Encode(const EventSample& sample, EventTime now);
+  Shared Share(const EncodedSample& sample, EventTime now);
   // As one of the key's within `window`.
-  void Remember(std::string_view key, const Encoded& sample, Nanos window);
+  void Remember(std::string_view key, const Shared& sample, Nanos window);
 
   // What is remembered of the key since the episode began becomes evidence;
   // `told` knows until when there is nothing new.
@@ -41,7 +41,6 @@ class FailureSamples {
 
  private:
   Table<RecentSamples> samples_;
-  std::string buffer_;
 };
 
 }  // namespace klaxon

@@ -12,16 +12,13 @@ EventSample RecentSamples::Minute::Decoded() const {
   return sample;
 }
 
-void RecentSamples::Add(const EventSample& sample, const CountedText& bytes,
+void RecentSamples::Add(const SamplePlace& place, const CountedText& bytes,
                         size_t keep) {
-  const EventTime minute = MinuteOf(sample.time);
+  const EventTime minute = MinuteOf(place.time);
   Minute* at = nullptr;
   for (Minute& held : minutes_) {
     if (held.time < minute || held.time >= minute + kMinute) continue;
-    if (std::pair(held.time, held.order) <=
-        std::pair(sample.time, sample.order)) {
-      return;
-    }
+    if (!place.Before(held)) return;
     at = &held;
   }
   if (at == nullptr && minutes_.size() >= keep) {
@@ -29,8 +26,7 @@ void RecentSamples::Add(const EventSample& sample, const CountedText& bytes,
     at = &minutes_.back();
   }
   if (at == nullptr) at = &minutes_.emplace_back();
-  at->time = sample.time;
-  at->order = sample.order;
+  static_cast<SamplePlace&>(*at) = place;
   at->bytes = bytes;
 }
 
@@ -44,9 +40,7 @@ void RecentSamples::Load(WireReader* in) {
   for (uint64_t n = in->Count(); n > 0; --n) {
     Minute& minute = minutes_.emplace_back();
     minute.bytes = CountedText(in->Text());
-    const EventSample sample = minute.Decoded();
-    minute.time = sample.time;
-    minute.order = sample.order;
+    static_cast<SamplePlace&>(minute) = minute.Decoded();
   }
 }
 

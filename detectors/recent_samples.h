@@ -16,16 +16,14 @@ class RecentSamples {
  public:
   // One sample, kept encoded: a flood of clients leaves one each. An address
   // and its /64 share one.
-  struct Minute {
-    EventTime time = kNoTime;  // Of the sample.
-    uint64_t order = 0;
+  struct Minute : SamplePlace {
     CountedText bytes;
     EventSample Decoded() const;
   };
 
-  // `bytes` is `sample` encoded (PutSample): it goes to several clients. Past
+  // `bytes` is the sample encoded (PutSample): it goes to several clients. Past
   // `keep` minutes the one that came first goes.
-  void Add(const EventSample& sample, const CountedText& bytes, size_t keep);
+  void Add(const SamplePlace& place, const CountedText& bytes, size_t keep);
   const absl::InlinedVector<Minute, 1>& minutes() const { return minutes_; }
 
   void Save(WireWriter* out) const;

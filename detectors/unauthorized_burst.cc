@@ -224,8 +224,8 @@ Place& UnauthorizedBurst::PlaceOf(const Judged& judged, JudgeContext& context) {
 
 void UnauthorizedBurst::RememberSample(const Judged& judged,
                                        const Place& place) {
-  const FailureSamples::Encoded sample =
-      samples_.Encode(judged.group->sample, judged.time);
+  const FailureSamples::Shared sample =
+      samples_.Share(judged.group->sample, judged.time);
   samples_.Remember(judged.group->client, sample, settings_.window);
   if (!place.prefix.empty()) {
     samples_.Remember(place.prefix, sample, settings_.window);

@@ -38,6 +38,25 @@ void SmallTextSet::Merge(const SmallTextSet& other) {
   MergeSmallest(&values_, other.values_, kMax);
 }
 
+EventSample EncodedSample::Decoded() const {
+  EventSample sample;
+  WireReader r(bytes);
+  if (has_value()) GetSample(&r, &sample);
+  return sample;
+}
+
+void EncodedSample::Encode(const EventSample& sample) {
+  static_cast<SamplePlace&>(*this) = sample;
+  bytes.clear();
+  WireWriter w(&bytes);
+  if (has_value()) PutSample(sample, &w);
+}
+
+void EncodedSample::Clear() {
+  static_cast<SamplePlace&>(*this) = SamplePlace();
+  bytes.clear();
+}
+
 // ---------------------------------------------------------------- refusal
 
 SmallestHashes RefusalGroup::Paths() const {
@@ -66,7 +85,7 @@ void RefusalGroup::Clear() {
   keep = 0;
   client_internal = false;
   trusted_proxy = false;
-  sample.time = kNoTime;
+  sample.Clear();
   claimed_ips = SmallTextSet();
   gone_paths.clear();
   gone_agents.clear();
@@ -210,11 +229,13 @@ int64_t Minus(EventTime time, EventTime base) {
                               static_cast<uint64_t>(base));
 }
 
+constexpr size_t kSampleTexts = 5;
+
 // In one piece: many a group holds little else.
 void Put(const EventSample& sample, WireWriter* w) {
   w->Bool(sample.has_value());
   if (!sample.has_value()) return;
-  const std::string* const texts[] = {&sample.audit_id, &sample.verb,
+  const std::string* const texts[kSampleTexts] = {&sample.audit_id, &sample.verb,
                                       &sample.uri, &sample.user,
                                       &sample.user_agent};
   constexpr size_t kNumbers = 4;
@@ -234,18 +255,23 @@ void Put(const EventSample& sample, WireWriter* w) {
   w->Close(at);
 }
 
+// How every sample begins; returns its code.
+int32_t GetPlace(WireReader* r, SamplePlace* place) {
+  place->time = r->Int();
+  if (place->time == kNoTime) r->Fail();
+  place->order = r->Fixed64();
+  const int64_t code = r->Int();
+  if (static_cast<int32_t>(code) != code) r->Fail();
+  return static_cast<int32_t>(code);
+}
+
 // Texts are written over, in the room that they have.
 void Get(WireReader* r, EventSample* sample) {
   if (!r->Bool()) {
     *sample = EventSample();
     return;
   }
-  sample->time = r->Int();
-  if (sample->time == kNoTime) r->Fail();
-  sample->order = r->Fixed64();
-  const int64_t code = r->Int();
-  sample->code = static_cast<int32_t>(code);
-  if (sample->code != code) r->Fail();
+  sample->code = GetPlace(r, sample);
   sample->audit_id = r->Text();
   sample->verb = r->Text();
   sample->uri = r->Text();
@@ -253,6 +279,21 @@ void Get(WireReader* r, EventSample* sample) {
   sample->user_agent = r->Text();
   sample->source_ips.resize(r->Count());
   for (std::string& ip : sample->source_ips) ip = r->Text();
+}
+
+void Put(const EncodedSample& sample, WireWriter* w) {
+  sample.has_value() ? w->Raw(sample.bytes) : w->Bool(false);
+}
+
+// Looked through as if it was decoded.
+void Get(WireReader* r, EncodedSample* sample) {
+  sample->Clear();
+  const std::string_view from = r->rest();
+  if (!r->Bool()) return;
+  GetPlace(r, sample);
+  for (size_t n = kSampleTexts; n > 0; --n) r->Text();
+  for (uint64_t n = r->Count(); n > 0 && r->ok(); --n) r->Text();
+  if (r->ok()) sample->bytes = from.substr(0, from.size() - r->rest().size());
 }
 
 void Put(const SmallTextSet& set, WireWriter* w) {

@@ -22,12 +22,22 @@
 
 namespace klaxon {
 
-// A few fields of one event, to show. Every text is capped (kSample*Max) and
-// may be attacker-chosen. Ordered by (time, order): the least of two samples
-// is the one that is kept.
-struct EventSample {
+// Of two samples the one with the lesser place is kept.
+struct SamplePlace {
   EventTime time = kNoTime;  // kNoTime: no sample.
   uint64_t order = 0;        // Hash of the event's own fields: breaks ties.
+
+  bool has_value() const { return time != kNoTime; }
+  bool Before(const SamplePlace& other) const {
+    if (!other.has_value()) return has_value();
+    if (!has_value()) return false;
+    return time != other.time ? time < other.time : order < other.order;
+  }
+};
+
+// A few fields of one event, to show. Every text is capped (kSample*Max) and
+// may be attacker-chosen.
+struct EventSample : SamplePlace {
   int32_t code = 0;
   std::string audit_id;
   std::string verb;
@@ -35,13 +45,17 @@ struct EventSample {
   std::string user;
   std::string user_agent;
   std::vector<std::string> source_ips;
+};
 
-  bool has_value() const { return time != kNoTime; }
-  bool Before(const EventSample& other) const {
-    if (!other.has_value()) return has_value();
-    if (!has_value()) return false;
-    return time != other.time ? time < other.time : order < other.order;
-  }
+// The same as bytes (PutSample's; none if there is no sample): of a flood many
+// are handed on and few are looked at.
+struct EncodedSample : SamplePlace {
+  std::string bytes;
+
+  EventSample Decoded() const;
+  // Writes over it, in its memory.
+  void Encode(const EventSample& sample);
+  void Clear();
 };
 
 // A short sorted list of distinct texts: the `max` smallest are kept.
@@ -78,7 +92,7 @@ struct alignas(64) RefusalGroup {
   bool trusted_proxy = false;
   EventTime minute = 0;  // Identity.
   std::string cluster;   // Identity.
-  EventSample sample;    // The earliest.
+  EncodedSample sample;  // The earliest.
   // Identity.
   std::string client;
   std::string user;

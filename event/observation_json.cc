@@ -275,7 +275,9 @@ void ReadRefusals(Fields* f, RefusalGroup* g) {
   g->trusted_proxy = f->Bool("trusted_proxy");
   f->EachText("claimed_ips",
               [&](std::string_view ip) { g->claimed_ips.Add(ip); });
-  ReadSample(f, &g->sample);
+  EventSample sample;
+  ReadSample(f, &sample);
+  g->sample.Encode(sample);
 }
 
 void ReadDeed(Fields* f, Deed* deed) {
@@ -408,7 +410,7 @@ void AppendJson(const RefusalGroup& value, std::string* out) {
     json.Bool(true);
   }
   Texts("claimed_ips", value.claimed_ips.values(), &json);
-  Sample(value.sample, &json);
+  Sample(value.sample.Decoded(), &json);
   json.EndObject();
 }
 

@@ -64,6 +64,8 @@ class WireWriter {
     Uint(text.size());
     out_->append(text);
   }
+  // As it is.
+  void Raw(std::string_view bytes) { out_->append(bytes); }
   // For so many bytes, to be written at once.
   char* Room(size_t bytes) {
     const size_t at = out_->size();
@@ -89,6 +91,8 @@ class WireReader {
   explicit WireReader(std::string_view in) : in_(in) {}
   bool ok() const { return ok_; }
   bool done() const { return ok_ && in_.empty(); }
+  // Not read yet.
+  std::string_view rest() const { return in_; }
   uint64_t Uint() {
     // Most are lengths of short texts.
     if (in_.empty() || static_cast<uint8_t>(in_.front()) >= 0x80) {

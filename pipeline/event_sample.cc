@@ -145,6 +145,14 @@ void FillSample(const EventView& event, EventSample* sample) {
   }
 }
 
+bool IsEarlier(const EventView& event, const SamplePlace& held) {
+  const EventTime time = event.time();
+  if (!held.has_value() || time != held.time) {
+    return !held.has_value() || time < held.time;
+  }
+  return SampleOrder(event) < held.order;
+}
+
 }  // namespace
 
 EventSample MakeSample(const EventView& event) {
@@ -154,12 +162,14 @@ EventSample MakeSample(const EventView& event) {
 }
 
 void OfferSample(const EventView& event, EventSample* sample) {
-  const EventTime time = event.time();
-  if (sample->has_value()) {
-    if (time > sample->time) return;
-    if (time == sample->time && SampleOrder(event) >= sample->order) return;
-  }
-  FillSample(event, sample);
+  if (IsEarlier(event, *sample)) FillSample(event, sample);
+}
+
+void OfferSample(const EventView& event, EncodedSample* sample,
+                 EventSample* scratch) {
+  if (!IsEarlier(event, *sample)) return;
+  FillSample(event, scratch);
+  sample->Encode(*scratch);
 }
 
 }  // namespace klaxon

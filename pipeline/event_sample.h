@@ -12,5 +12,8 @@ EventSample MakeSample(const EventView& event);
 // Keeps the earliest; of several at one time the one that is least in an order
 // that is the same in every run.
 void OfferSample(const EventView& event, EventSample* sample);
+// The same; `scratch` is written over.
+void OfferSample(const EventView& event, EncodedSample* sample,
+                 EventSample* scratch);
 
 }  // namespace klaxon

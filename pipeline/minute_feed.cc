@@ -116,7 +116,7 @@ class MinuteFeed::Spilled {
     group.claimed_ips = SmallTextSet();
     const size_t first = std::min<size_t>(group.keep, kept.size());
     for (uint32_t k = 0; k < first && kept[k].time < end_; ++k) {
-      if (k == 1) group.sample = EventSample();
+      if (k == 1) group.sample.Clear();
       group.kept.clear();
       group.kept.push_back(kept[k]);
       payload_.clear();

@@ -88,7 +88,7 @@ bool RefusalGroups::Add(const RequestView& request, RefusalClass cls,
     refused.sample_time = kMaxTime;
   }
   if (time <= refused.sample_time) {
-    OfferSample(event, &refused.group->sample);
+    OfferSample(event, &refused.group->sample, &sample_);
     refused.sample_time = refused.group->sample.time;
   }
   AddSoon(refused.group, refusal);

@@ -67,6 +67,7 @@ class RefusalGroups {
 
   const size_t spares_max_;
   RequestHasher hasher_;
+  EventSample sample_;  // The last one taken: its memory is used again.
   std::unique_ptr<Index> index_;  // Of groups_.
   // The first held_; the rest is of before, to be written over.
   std::deque<RefusalGroup> groups_;

@@ -33,9 +33,8 @@ void FetchSoon(const std::deque<RefusalGroup>& groups, size_t at) {
     const RefusalGroup& group = groups[at + kContent];
     group.kept.Prefetch(0);
     __builtin_prefetch(group.client.data());
-    __builtin_prefetch(group.sample.uri.data());
-    __builtin_prefetch(group.sample.audit_id.data());
-    __builtin_prefetch(group.sample.source_ips.data());
+    __builtin_prefetch(group.sample.bytes.data());
+    __builtin_prefetch(group.sample.bytes.data() + 64);
   }
 }
 

@@ -106,7 +106,7 @@ RefusalGroup RandomRefusals(Random& random) {
   group.client_internal = random() % 2 == 0;
   group.trusted_proxy = random() % 2 == 0;
   group.claimed_ips = Texts(random);
-  group.sample = Sample(random);
+  group.sample.Encode(Sample(random));
   return group;
 }
 

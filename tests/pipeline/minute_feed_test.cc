@@ -83,7 +83,7 @@ class Maker {
     for (uint64_t n = 1 + random_() % 12; n > 0; --n) {
       g->Add({Within(g->minute), random_(), random_(), random_()});
     }
-    g->sample = Sample(g->kept.front().time);
+    g->sample.Encode(Sample(g->kept.front().time));
     if (random_() % 2 == 0) g->claimed_ips.Add("192.0.2.1");
   }
   void MakeDeed(size_t number, Deed* d) {

@@ -47,9 +47,11 @@ Observations MakeRecord(EventTime now, Random& random) {
       const uint64_t request = who << 8 | random() % 16;
       group.Add({time, request, random() % 3, random() % 3});
     }
-    group.sample.time = group.kept.front().time;
-    group.sample.order = random();
-    group.sample.uri = std::string(random() % 60, 'u');
+    EventSample sample;
+    sample.time = group.kept.front().time;
+    sample.order = random();
+    sample.uri = std::string(random() % 60, 'u');
+    group.sample.Encode(sample);
     if (random() % 20 == 0) group.claimed_ips.Add("192.0.2.1");
   }
   return made;
@@ -62,7 +64,8 @@ std::string TextOf(const std::string& cluster, const Judged& j) {
     text += fmt::format("{} {} {} {} {}", j.refusal->time, j.refusal->request,
                         j.refusal->path, j.refusal->agent, j.first_of_group);
     if (j.first_of_group) {
-      text += fmt::format(" {} {}", j.group->sample.order, j.group->sample.uri);
+      text += fmt::format(" {} {}", j.group->sample.order,
+                          j.group->sample.Decoded().uri);
     }
   } else {
     EncodeTo(*j.group, &text);

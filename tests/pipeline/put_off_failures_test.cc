@@ -104,7 +104,7 @@ class Life {
       r.path = workload ? 7 : static_cast<uint64_t>(Pick(12));
       g->Add(r);
     }
-    g->sample = Sample(g->kept.front().time);
+    g->sample.Encode(Sample(g->kept.front().time));
     if (Pick(6) == 0) g->claimed_ips.Add("192.0.2.1");
   }
   // What Klaxon never writes: two groups of one client, requests twice in one,
