@@ -71,16 +71,45 @@ SmallestHashes RefusalGroup::Agents() const {
   return agents;
 }
 
-void RefusalGroup::Add(const Refusal& refusal) {
-  kept.Add(refusal, keep, [this](const Refusal& gone, bool again) {
-    gone_paths.Add(gone.path);
-    gone_agents.Add(gone.agent);
-    if (!again) ++dropped;
+void RefusalGroup::ForgetTexts(const Refusal& refusal) {
+  gone_paths.Add(refusal.path);
+  gone_agents.Add(refusal.agent);
+}
+
+void RefusalGroup::Drop(const Refusal& refusal) {
+  ForgetTexts(refusal);
+  if (times.empty()) [[likely]] {
+    ++dropped;
+    return;
+  }
+  dropped += std::max<uint64_t>(times.Of(refusal.request), 1);
+  times.Set(refusal.request, 1);
+}
+
+void RefusalGroup::Add(const Refusal& refusal, bool end) {
+  bool stays = true;
+  bool known = false;
+  kept.Add(refusal, keep, [&](const Refusal& gone, bool again) {
+    if (!again) {
+      stays &= gone.request != refusal.request;
+      return Drop(gone);
+    }
+    known = true;
+    ForgetTexts(gone);
   });
+  if (!known && !end) [[likely]] {
+    return;
+  }
+  if (known && !end) {
+    times.Set(refusal.request, times.Of(refusal.request) + 1);
+  } else if (!known && stays) {
+    times.Set(refusal.request, 0);
+  }
 }
 
 void RefusalGroup::Clear() {
   kept.clear();
+  times.clear();
   dropped = 0;
   keep = 0;
   client_internal = false;
@@ -94,13 +123,23 @@ void RefusalGroup::Clear() {
 void RefusalGroup::Merge(const RefusalGroup& other) {
   keep = std::max(keep, other.keep);
   dropped += other.dropped;
+  std::vector<uint64_t> both;
+  bool merged = false;
+  const auto merge_times = [&] {
+    if (!std::exchange(merged, true)) times.Merge(other.times, &both);
+  };
   gone_paths.Merge(other.gone_paths);
   gone_agents.Merge(other.gone_agents);
-  kept.Merge(other.kept, keep, [this](const Refusal& gone, bool again) {
-    gone_paths.Add(gone.path);
-    gone_agents.Add(gone.agent);
-    if (!again) ++dropped;
+  // All that came again are told before any that goes.
+  kept.Merge(other.kept, keep, [&](const Refusal& gone, bool again) {
+    if (again) {
+      ForgetTexts(gone);
+      return both.push_back(gone.request);
+    }
+    merge_times();
+    Drop(gone);
   });
+  merge_times();
   client_internal |= other.client_internal;
   trusted_proxy |= other.trusted_proxy;
   claimed_ips.Merge(other.claimed_ips);
@@ -342,6 +381,20 @@ void Put(const KeptRefusals& kept, WireWriter* w) {
   }
 }
 
+// In order and none without need, or two forms would mean the same.
+void Get(WireReader* r, RequestTimes* times) {
+  uint64_t last = 0;
+  const uint64_t count = r->Count();
+  if (count == 0) r->Fail();
+  for (uint64_t n = count; n > 0 && r->ok(); --n) {
+    const uint64_t request = r->Fixed64();
+    const uint64_t value = r->Uint();
+    if (value == 1 || (n < count && request <= last)) r->Fail();
+    times->Set(request, value);
+    last = request;
+  }
+}
+
 void Get(WireReader* r, KeptRefusals* kept) {
   const uint64_t count = r->Count();
   const std::string_view rows = r->Bytes(count * kRowBytes);
@@ -484,9 +537,17 @@ void EncodeTo(const RefusalGroup& value, std::string* out) {
   // Of those that are kept they can be found again.
   Put(value.gone_paths, &w);
   Put(value.gone_agents, &w);
-  w.Uint((value.client_internal ? 1 : 0) | (value.trusted_proxy ? 2 : 0));
+  // Most have no `times`, and as they are written they always were.
+  w.Uint((value.client_internal ? 1 : 0) | (value.trusted_proxy ? 2 : 0) |
+         (value.times.empty() ? 0 : 4));
   Put(value.claimed_ips, &w);
   Put(value.sample, &w);
+  if (value.times.empty()) return;
+  w.Uint(value.times.size());
+  for (const auto& [request, times] : value.times) {
+    w.Fixed64(request);
+    w.Uint(times);
+  }
 }
 
 bool Decode(std::string_view bytes, RefusalGroup* value) {
@@ -503,11 +564,13 @@ bool Decode(std::string_view bytes, RefusalGroup* value) {
   value->dropped = r.Uint();
   Get(&r, &value->gone_paths);
   Get(&r, &value->gone_agents);
-  const uint64_t bits = r.UintUpTo(3);
+  const uint64_t bits = r.UintUpTo(7);
   value->client_internal = bits & 1;
   value->trusted_proxy = bits & 2;
   Get(&r, &value->claimed_ips);
   Get(&r, &value->sample);
+  value->times.clear();
+  if (bits & 4) Get(&r, &value->times);
   return r.done();
 }
 

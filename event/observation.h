@@ -85,12 +85,18 @@ enum class RefusalClass : uint8_t {
 struct alignas(64) RefusalGroup {
   // Content; first what every further refusal moves, in two cache lines.
   KeptRefusals kept;     // The first and the last N.
-  uint64_t dropped = 0;  // Between them.
+  // Events of those between them: a request that comes again can only be
+  // recognised while it is kept, and what is recognised must not depend on who
+  // saw which part.
+  uint64_t dropped = 0;
   uint32_t keep = 100;   // N.
   RefusalClass cls = RefusalClass::kUnauthenticated;  // Identity.
   bool client_internal = false;
   bool trusted_proxy = false;
   EventTime minute = 0;  // Identity.
+  // How many events the requests were that are kept, where it was not one:
+  // more if they were delivered again, none if only their end was seen.
+  RequestTimes times;
   std::string cluster;   // Identity.
   EncodedSample sample;  // The earliest.
   // Identity.
@@ -103,7 +109,8 @@ struct alignas(64) RefusalGroup {
   SmallestHashes Paths() const;
   SmallestHashes Agents() const;
 
-  void Add(const Refusal& refusal);
+  // `end`: of a long-running request that began before, if that was seen.
+  void Add(const Refusal& refusal, bool end = false);
   // REQUIRES: equal identity.
   void Merge(const RefusalGroup& other);
   // Forgets the content, but keeps its memory; the identity stays.
@@ -112,6 +119,10 @@ struct alignas(64) RefusalGroup {
   // Of those that are not kept, and perhaps of others.
   SmallestHashes gone_paths;
   SmallestHashes gone_agents;
+
+ private:
+  void Drop(const Refusal& refusal);
+  void ForgetTexts(const Refusal& refusal);
 };
 
 // ---------------------------------------------------------------- sighting

@@ -103,6 +103,13 @@ class Fields {
     if (object_[name].get(value)) Fail(name);
     return value;
   }
+  uint64_t UintOr1(std::string_view name) {
+    uint64_t value = 1;
+    const auto error = object_[name].get(value);
+    if (error == simdjson::NO_SUCH_FIELD) return 1;
+    if (error) Fail(name);
+    return value;
+  }
   int64_t IntOr0(std::string_view name) {
     int64_t value = 0;
     if (object_[name].get(value)) return 0;
@@ -262,6 +269,7 @@ void ReadRefusals(Fields* f, RefusalGroup* g) {
     refusal.path = r.Hash("path");
     refusal.agent = r.Hash("agent");
     g->kept.push_back(refusal);
+    g->times.Set(refusal.request, r.UintOr1("times"));
     if (!r.error().empty()) f->Fail("refusals");
   });
   g->dropped = f->Uint("dropped");
@@ -395,6 +403,8 @@ void AppendJson(const RefusalGroup& value, std::string* out) {
     json.Field("request", Hex(refusal.request));
     json.Field("path", Hex(refusal.path));
     json.Field("agent", Hex(refusal.agent));
+    const uint64_t times = value.times.Of(refusal.request);
+    if (times != 1) json.Field("times", static_cast<int64_t>(times));
     json.EndObject();
   }
   json.EndArray();

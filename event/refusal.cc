@@ -41,6 +41,41 @@ void SmallestHashes::Merge(const SmallestHashes& other) {
   for (uint64_t value : other) Add(value);
 }
 
+uint64_t RequestTimes::Of(uint64_t request) const {
+  const auto it = std::lower_bound(times_.begin(), times_.end(),
+                                   std::pair(request, uint64_t{0}));
+  return it != times_.end() && it->first == request ? it->second : 1;
+}
+
+void RequestTimes::Set(uint64_t request, uint64_t times) {
+  const auto it = std::lower_bound(times_.begin(), times_.end(),
+                                   std::pair(request, uint64_t{0}));
+  const bool found = it != times_.end() && it->first == request;
+  if (found && times != 1) {
+    it->second = times;
+  } else if (found) {
+    times_.erase(it);
+  } else if (times != 1) {
+    times_.insert(it, {request, times});
+  }
+}
+
+void RequestTimes::Merge(const RequestTimes& other,
+                         std::vector<uint64_t>* both) {
+  std::sort(both->begin(), both->end());
+  RequestTimes merged;
+  for (const uint64_t request : *both) {
+    merged.Set(request, Of(request) + other.Of(request));
+  }
+  for (const RequestTimes* one : {&std::as_const(*this), &other}) {
+    for (const auto& [request, times] : *one) {
+      if (std::binary_search(both->begin(), both->end(), request)) continue;
+      merged.Set(request, times);
+    }
+  }
+  *this = std::move(merged);
+}
+
 size_t KeptRefusals::PlaceOf(size_t index) const {
   if (index < first_) return index;
   const size_t ring = list_.size() - first_;

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 #include "event/time.h"
@@ -39,6 +40,25 @@ class SmallestHashes {
  private:
   size_t size_ = 0;
   std::array<uint64_t, kMax> values_{};
+};
+
+// How often each of some requests came, of which most came once: only the
+// others take memory.
+class RequestTimes {
+ public:
+  bool empty() const { return times_.empty(); }
+  size_t size() const { return times_.size(); }
+  void clear() { times_.clear(); }
+  uint64_t Of(uint64_t request) const;
+  void Set(uint64_t request, uint64_t times);
+  // Those of requests that both have, `both` (which is sorted), are added up.
+  void Merge(const RequestTimes& other, std::vector<uint64_t>* both);
+  // (request, times), by request; none with 1.
+  auto begin() const { return times_.begin(); }
+  auto end() const { return times_.end(); }
+
+ private:
+  std::vector<std::pair<uint64_t, uint64_t>> times_;
 };
 
 // Distinct by request, in order (Refusal's: by time first), at most 2·N: the

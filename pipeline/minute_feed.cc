@@ -111,6 +111,7 @@ class MinuteFeed::Spilled {
     // What is not for each refusal is taken out; the sample goes with the
     // first.
     const KeptRefusals kept = std::exchange(group.kept, KeptRefusals());
+    group.times.clear();
     group.gone_paths.clear();
     group.gone_agents.clear();
     group.claimed_ips = SmallTextSet();

@@ -91,26 +91,28 @@ bool RefusalGroups::Add(const RequestView& request, RefusalClass cls,
     OfferSample(event, &refused.group->sample, &sample_);
     refused.sample_time = refused.group->sample.time;
   }
-  AddSoon(refused.group, refusal);
+  AddSoon({refused.group, refusal, request.part == RequestPart::kEnded});
   return held_ != held;
 }
 
-void RefusalGroups::AddSoon(RefusalGroup* group, const Refusal& refusal) {
-  __builtin_prefetch(&group->kept);
-  __builtin_prefetch(&group->dropped);
+void RefusalGroups::AddSoon(const Pending& pending) {
+  __builtin_prefetch(&pending.group->kept);
+  __builtin_prefetch(&pending.group->dropped);
   Pending& half_way = pending_[(next_pending_ + kPending / 2) % kPending];
   if (half_way.group != nullptr) {
     half_way.group->kept.PrefetchFor(half_way.refusal.request);
   }
   Pending& oldest = pending_[next_pending_];
-  if (oldest.group != nullptr) oldest.group->Add(oldest.refusal);
-  oldest = {group, refusal};
+  if (oldest.group != nullptr) oldest.group->Add(oldest.refusal, oldest.end);
+  oldest = pending;
   next_pending_ = (next_pending_ + 1) % kPending;
 }
 
 void RefusalGroups::AddPending() {
   for (Pending& pending : pending_) {
-    if (pending.group != nullptr) pending.group->Add(pending.refusal);
+    if (pending.group != nullptr) {
+      pending.group->Add(pending.refusal, pending.end);
+    }
     pending.group = nullptr;
   }
 }

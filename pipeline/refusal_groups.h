@@ -58,11 +58,19 @@ class RefusalGroups {
   void Recycle(std::deque<RefusalGroup>&& taken);
 
  private:
+  // Refusals whose group is on its way into the cache: a flood of many clients
+  // would wait for memory with each of them. In which order they are added
+  // makes no difference.
+  struct Pending {
+    RefusalGroup* group = nullptr;
+    Refusal refusal;
+    bool end = false;  // Of a request that began before.
+  };
   struct Key;
   struct Index;
   RefusalGroup* GroupFor(EventTime minute, RefusalClass cls,
                          const Refuser& refuser);
-  void AddSoon(RefusalGroup* group, const Refusal& refusal);
+  void AddSoon(const Pending& pending);
   void AddPending();
 
   const size_t spares_max_;
@@ -72,13 +80,6 @@ class RefusalGroups {
   // The first held_; the rest is of before, to be written over.
   std::deque<RefusalGroup> groups_;
   size_t held_ = 0;
-  // Refusals whose group is on its way into the cache: a flood of many clients
-  // would wait for memory with each of them. In which order they are added
-  // makes no difference.
-  struct Pending {
-    RefusalGroup* group = nullptr;
-    Refusal refusal;
-  };
   static constexpr size_t kPending = 8;
   std::array<Pending, kPending> pending_;  // A ring.
   size_t next_pending_ = 0;

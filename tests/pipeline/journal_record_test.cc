@@ -103,6 +103,9 @@ RefusalGroup RandomRefusals(Random& random) {
   for (uint64_t n = random() % 4; n > 0; --n) {
     group.Add({Time(random), random(), random(), random()});
   }
+  for (uint64_t n = random() % 3; n > 0 && !group.kept.empty(); --n) {
+    group.Add(group.kept[random() % group.kept.size()]);  // Delivered again.
+  }
   group.client_internal = random() % 2 == 0;
   group.trusted_proxy = random() % 2 == 0;
   group.claimed_ips = Texts(random);

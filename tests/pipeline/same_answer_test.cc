@@ -54,11 +54,32 @@ class World {
       AuditLine line = Event(now);
       lines.push_back({kEpoch + now, line.Json()});
       if (Pick(random_, 40) == 0) lines.push_back(lines.back());  // Twice.
+      if (Pick(random_, 400) == 0) AddFlood(now, &lines);
     }
     return lines;
   }
 
  private:
+  // More of one client within a minute than are kept, many of them twice.
+  void AddFlood(Nanos now, std::vector<Line>* lines) {
+    const std::string client = Client();
+    const bool anonymous = Pick(random_, 3) == 0;
+    for (int i = 100 + Pick(random_, 500); i > 0; --i) {
+      const Nanos at = now + Pick(random_, 50'000) * (kSecond / 1000);
+      AuditLine line;
+      if (anonymous) {
+        line.Anonymous().Code(403).Forbid();
+      } else {
+        line.Failed();
+      }
+      line.From(client).At(at).Uri(fmt::format("/x/{}", Pick(random_, 9)));
+      const std::string json = line.Json();
+      for (int n = 1 + Pick(random_, 3) / 2; n > 0; --n) {
+        lines->push_back({kEpoch + at, json});
+      }
+    }
+  }
+
   Nanos Step() {
     switch (Pick(random_, 30)) {
       case 0:
