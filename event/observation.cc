@@ -274,9 +274,9 @@ constexpr size_t kSampleTexts = 5;
 void Put(const EventSample& sample, WireWriter* w) {
   w->Bool(sample.has_value());
   if (!sample.has_value()) return;
-  const std::string* const texts[kSampleTexts] = {&sample.audit_id, &sample.verb,
-                                      &sample.uri, &sample.user,
-                                      &sample.user_agent};
+  const std::string* const texts[kSampleTexts] = {
+      &sample.audit_id, &sample.verb, &sample.uri, &sample.user,
+      &sample.user_agent};
   constexpr size_t kNumbers = 4;
   size_t size = (kNumbers + std::size(texts) + sample.source_ips.size()) *
                 WireWriter::kVarintMax;

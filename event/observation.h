@@ -84,12 +84,12 @@ enum class RefusalClass : uint8_t {
 // The refusals of one (user, client, class, minute).
 struct alignas(64) RefusalGroup {
   // Content; first what every further refusal moves, in two cache lines.
-  KeptRefusals kept;     // The first and the last N.
+  KeptRefusals kept;  // The first and the last N.
   // Events of those between them: a request that comes again can only be
   // recognised while it is kept, and what is recognised must not depend on who
   // saw which part.
   uint64_t dropped = 0;
-  uint32_t keep = 100;   // N.
+  uint32_t keep = 100;                                // N.
   RefusalClass cls = RefusalClass::kUnauthenticated;  // Identity.
   bool client_internal = false;
   bool trusted_proxy = false;

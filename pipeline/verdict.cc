@@ -154,8 +154,7 @@ absl::Status Verdict::Add(const Observations& observations) {
   return status;
 }
 
-absl::Status Verdict::Conclude(
-    const std::function<void(Alert&&)>& on_alert) {
+absl::Status Verdict::Conclude(const std::function<void(Alert&&)>& on_alert) {
   if (absl::Status s = sorter_.Finish(); !s.ok()) return s;
   FinalAlerts alerts(config_.spill_dir);
   Judge judge(config_, {.revisions = false, .emit = [&](const Alert& alert) {
