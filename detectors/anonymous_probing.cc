@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "detectors/failing_client.h"
 #include "detectors/failure_window.h"
@@ -62,6 +63,10 @@ struct Prober {
   FailureWindow window;
   FailingMinutes minutes;  // Only where the window is longer than `quiet`.
   EventSample sample;      // Earliest of the minute of the newest refusal.
+  // Long-running requests that began in the minute of the newest of them, as
+  // far as they are told one by one.
+  EventTime begun_minute = kNoTime;
+  uint64_t begun = 0;
   // There may be an open episode: it can outlive what is kept here.
   bool fired = true;
   // Not saved, as it can be found again: the episode, what it was told, and a
@@ -76,6 +81,8 @@ struct Prober {
     minutes.Save(out);
     users.Save(out);
     PutSample(sample, out);
+    out->Int(begun_minute);
+    out->Uint(begun);
     out->Bool(fired);
   }
   void Load(WireReader* in) {
@@ -83,6 +90,8 @@ struct Prober {
     minutes.Load(in);
     users.Load(in);
     GetSample(in, &sample);
+    begun_minute = in->Int();
+    begun = in->Uint();
     fired = in->Bool();
     paths_max = static_cast<int64_t>(window.size());
   }
@@ -114,7 +123,7 @@ class AnonymousProbing final : public Detector {
       OnDenied(judged, *judged.refusal, 1, context);
       return;
     }
-    uint64_t weight = 1 + group.dropped;
+    uint64_t weight = CappedSum(1, group.dropped);
     for (size_t i = judged.rest_begin; i < group.kept.size(); ++i) {
       OnDenied(judged, group.kept[i], weight, context);
       weight = 1;
@@ -175,6 +184,25 @@ class AnonymousProbing final : public Detector {
     return true;
   }
 
+  // The end of a request is told apart from another request by the window,
+  // which knows its begin. Where more began in the minute than are told one by
+  // one, so did this one: a policy that keeps ends only keeps no begin.
+  static bool BegunBefore(const Prober& prober, const RefusalGroup& group) {
+    return prober.begun_minute == group.minute && prober.begun >= group.keep;
+  }
+
+  // The newest of those that come, but of one user's minute, which may come as
+  // three groups, the earliest.
+  static void OfferSample(const EncodedSample& encoded, Prober* prober) {
+    EventSample sample = encoded.Decoded();
+    const EventSample& held = prober->sample;
+    if (held.has_value() && sample.has_value() && held.user == sample.user &&
+        MinuteOf(held.time) == MinuteOf(sample.time) && held.Before(sample)) {
+      return;
+    }
+    prober->sample = std::move(sample);
+  }
+
   // There may be more in it than is kept one by one, of an episode before.
   FailingMinutes::Sum WindowThatFired(const Prober& prober, uint64_t weight,
                                       EventTime now) const {
@@ -191,7 +219,15 @@ class AnonymousProbing final : public Detector {
     const EventTime now = refusal.time;
     probers_.ExpireUntil(now);
     Prober& prober = ProberOf(judged, now);
-    if (judged.first_of_group) prober.sample = group.sample.Decoded();
+    if (judged.first_of_group) OfferSample(group.sample, &prober);
+    if (group.cls == RefusalClass::kAnonymousBegun) {
+      if (prober.begun_minute != group.minute) prober.begun = 0;
+      prober.begun_minute = group.minute;
+      ++prober.begun;
+    } else if (group.cls == RefusalClass::kAnonymousEnded &&
+               BegunBefore(prober, group)) {
+      return;
+    }
     if (!AddToWindow(refusal, weight, prober)) return;
     prober.users.Add(group.user, now);
     const auto size = static_cast<int64_t>(prober.window.size());

@@ -129,7 +129,7 @@ struct DetectorEntry {
   const DetectorInfo* info;
   uint32_t traits;       // What Observe is called for.
   bool wants_sightings;  // What Judge is called for.
-  bool wants_anonymous;  // RefusalClass::kAnonymous
+  bool wants_anonymous;  // RefusalClass::kAnonymous…
   bool wants_failures;   // RefusalClass::kUnauthenticated
   std::unique_ptr<Detector> (*make)(const DetectorInput& input);
 };

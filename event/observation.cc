@@ -78,33 +78,15 @@ void RefusalGroup::ForgetTexts(const Refusal& refusal) {
 
 void RefusalGroup::Drop(const Refusal& refusal) {
   ForgetTexts(refusal);
-  if (times.empty()) [[likely]] {
-    ++dropped;
-    return;
-  }
-  dropped += std::max<uint64_t>(times.Of(refusal.request), 1);
-  times.Set(refusal.request, 1);
+  dropped = CappedSum(dropped, times.Take(refusal.request));
 }
 
-void RefusalGroup::Add(const Refusal& refusal, bool end) {
-  bool stays = true;
-  bool known = false;
+void RefusalGroup::Add(const Refusal& refusal) {
   kept.Add(refusal, keep, [&](const Refusal& gone, bool again) {
-    if (!again) {
-      stays &= gone.request != refusal.request;
-      return Drop(gone);
-    }
-    known = true;
+    if (!again) return Drop(gone);
     ForgetTexts(gone);
+    times.AddOne(gone.request);
   });
-  if (!known && !end) [[likely]] {
-    return;
-  }
-  if (known && !end) {
-    times.Set(refusal.request, times.Of(refusal.request) + 1);
-  } else if (!known && stays) {
-    times.Set(refusal.request, 0);
-  }
 }
 
 void RefusalGroup::Clear() {
@@ -122,11 +104,11 @@ void RefusalGroup::Clear() {
 
 void RefusalGroup::Merge(const RefusalGroup& other) {
   keep = std::max(keep, other.keep);
-  dropped += other.dropped;
+  dropped = CappedSum(dropped, other.dropped);
   std::vector<uint64_t> both;
   bool merged = false;
   const auto merge_times = [&] {
-    if (!std::exchange(merged, true)) times.Merge(other.times, &both);
+    if (!std::exchange(merged, true)) times.Merge(other.times, std::move(both));
   };
   gone_paths.Merge(other.gone_paths);
   gone_agents.Merge(other.gone_agents);
@@ -381,18 +363,14 @@ void Put(const KeptRefusals& kept, WireWriter* w) {
   }
 }
 
-// In order and none without need, or two forms would mean the same.
+// Not all values are some group's; two forms would mean the same.
 void Get(WireReader* r, RequestTimes* times) {
-  uint64_t last = 0;
-  const uint64_t count = r->Count();
-  if (count == 0) r->Fail();
-  for (uint64_t n = count; n > 0 && r->ok(); --n) {
-    const uint64_t request = r->Fixed64();
-    const uint64_t value = r->Uint();
-    if (value == 1 || (n < count && request <= last)) r->Fail();
-    times->Set(request, value);
-    last = request;
+  std::vector<RequestTimes::Entry> entries(r->Count());
+  for (auto& [request, n] : entries) {
+    request = r->Fixed64();
+    n = r->Uint();
   }
+  if (entries.empty() || !times->Assign(std::move(entries))) r->Fail();
 }
 
 void Get(WireReader* r, KeptRefusals* kept) {
@@ -556,7 +534,7 @@ bool Decode(std::string_view bytes, RefusalGroup* value) {
   value->user = r.Text();
   value->client = r.Text();
   value->cls = static_cast<RefusalClass>(
-      r.UintUpTo(static_cast<uint64_t>(RefusalClass::kUncounted)));
+      r.UintUpTo(static_cast<uint64_t>(RefusalClass::kMax)));
   value->minute = r.Int();
   value->keep =
       static_cast<uint32_t>(r.UintUpTo(std::numeric_limits<uint32_t>::max()));

@@ -79,6 +79,12 @@ enum class RefusalClass : uint8_t {
   kRbac,             // A named identity, 403.
   kImpersonation,    // 403, "cannot impersonate".
   kUncounted,        // Discovery, self-reviews, admission.
+  // As kAnonymous, of long-running requests, which have two events that an
+  // audit policy may keep or not. Together in one group they could be told from
+  // two requests only by whoever sees both.
+  kAnonymousBegun,
+  kAnonymousEnded,
+  kMax = kAnonymousEnded,
 };
 
 // The refusals of one (user, client, class, minute).
@@ -94,9 +100,7 @@ struct alignas(64) RefusalGroup {
   bool client_internal = false;
   bool trusted_proxy = false;
   EventTime minute = 0;  // Identity.
-  // How many events the requests were that are kept, where it was not one:
-  // more if they were delivered again, none if only their end was seen.
-  RequestTimes times;
+  RequestTimes times;    // Of the requests that are kept.
   std::string cluster;   // Identity.
   EncodedSample sample;  // The earliest.
   // Identity.
@@ -109,8 +113,7 @@ struct alignas(64) RefusalGroup {
   SmallestHashes Paths() const;
   SmallestHashes Agents() const;
 
-  // `end`: of a long-running request that began before, if that was seen.
-  void Add(const Refusal& refusal, bool end = false);
+  void Add(const Refusal& refusal);
   // REQUIRES: equal identity.
   void Merge(const RefusalGroup& other);
   // Forgets the content, but keeps its memory; the identity stays.
@@ -280,7 +283,7 @@ struct Fact {
 
 // -------------------------------------------------------------- encodings
 
-inline constexpr int kObservationVersion = 2;
+inline constexpr int kObservationVersion = 3;
 
 enum class ObservationKind : uint8_t {
   kFact = 1,
@@ -310,7 +313,7 @@ bool Decode(std::string_view bytes, Sighting* value);
 bool Decode(std::string_view bytes, RefusalGroup* value);
 bool Decode(std::string_view bytes, Deed* value);
 
-// NDJSON: one object a line, with "schema":"klaxon.observation/v2".
+// NDJSON: one object a line, with "schema":"klaxon.observation/v3".
 void AppendJson(const Fact& value, std::string* out);
 void AppendJson(const Sighting& value, std::string* out);
 void AppendJson(const RefusalGroup& value, std::string* out);

@@ -3,14 +3,19 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "event/json_writer.h"
 
 namespace klaxon {
 namespace {
 
-constexpr std::string_view kSchema = "klaxon.observation/v2";
+constexpr std::string_view kSchema = "klaxon.observation/v3";
 constexpr std::string_view kClassNames[] = {
-    "unauthenticated", "anonymous", "rbac", "impersonation", "uncounted"};
+    "unauthenticated", "anonymous",       "rbac",           "impersonation",
+    "uncounted",       "anonymous-begun", "anonymous-ended"};
 constexpr std::string_view kFlagNames[] = {"let_in",
                                            "refused",
                                            "beyond_public",
@@ -261,6 +266,7 @@ void ReadRefusals(Fields* f, RefusalGroup* g) {
   if (!found) f->Fail("class");
   g->minute = f->Time("minute");
   g->keep = static_cast<uint32_t>(f->Uint("keep"));
+  std::vector<RequestTimes::Entry> times;
   f->Each("refusals", [&](Element element) {
     Fields r(element);
     Refusal refusal;
@@ -269,9 +275,12 @@ void ReadRefusals(Fields* f, RefusalGroup* g) {
     refusal.path = r.Hash("path");
     refusal.agent = r.Hash("agent");
     g->kept.push_back(refusal);
-    g->times.Set(refusal.request, r.UintOr1("times"));
+    const uint64_t n = r.UintOr1("times");
+    if (n != 1) times.emplace_back(refusal.request, n);
     if (!r.error().empty()) f->Fail("refusals");
   });
+  std::sort(times.begin(), times.end());
+  if (!g->times.Assign(std::move(times))) f->Fail("times");
   g->dropped = f->Uint("dropped");
   f->EachText("paths", [&](std::string_view text) {
     g->gone_paths.Add(f->ParseHex(text, "paths"));

@@ -25,6 +25,13 @@ bool SurelyDistinct(const std::vector<Refusal>& list) {
   return true;
 }
 
+// Of a sorted list.
+template <typename List>
+auto LowerBound(List& list, uint64_t request) {
+  return std::lower_bound(list.begin(), list.end(),
+                          std::pair(request, uint64_t{0}));
+}
+
 }  // namespace
 
 void SmallestHashes::Add(uint64_t value) {
@@ -42,38 +49,59 @@ void SmallestHashes::Merge(const SmallestHashes& other) {
 }
 
 uint64_t RequestTimes::Of(uint64_t request) const {
-  const auto it = std::lower_bound(times_.begin(), times_.end(),
-                                   std::pair(request, uint64_t{0}));
-  return it != times_.end() && it->first == request ? it->second : 1;
+  const auto it = LowerBound(entries_, request);
+  return it != entries_.end() && it->first == request ? it->second : 1;
 }
 
-void RequestTimes::Set(uint64_t request, uint64_t times) {
-  const auto it = std::lower_bound(times_.begin(), times_.end(),
-                                   std::pair(request, uint64_t{0}));
-  const bool found = it != times_.end() && it->first == request;
-  if (found && times != 1) {
-    it->second = times;
-  } else if (found) {
-    times_.erase(it);
-  } else if (times != 1) {
-    times_.insert(it, {request, times});
+void RequestTimes::AddOne(uint64_t request) {
+  const auto it = LowerBound(entries_, request);
+  if (it != entries_.end() && it->first == request) {
+    it->second = CappedSum(it->second, 1);
+  } else {
+    entries_.insert(it, {request, 2});
   }
+}
+
+uint64_t RequestTimes::Remove(uint64_t request) {
+  const auto it = LowerBound(entries_, request);
+  if (it == entries_.end() || it->first != request) return 1;
+  const uint64_t times = it->second;
+  entries_.erase(it);
+  return times;
 }
 
 void RequestTimes::Merge(const RequestTimes& other,
-                         std::vector<uint64_t>* both) {
-  std::sort(both->begin(), both->end());
-  RequestTimes merged;
-  for (const uint64_t request : *both) {
-    merged.Set(request, Of(request) + other.Of(request));
-  }
-  for (const RequestTimes* one : {&std::as_const(*this), &other}) {
-    for (const auto& [request, times] : *one) {
-      if (std::binary_search(both->begin(), both->end(), request)) continue;
-      merged.Set(request, times);
+                         std::vector<uint64_t> both) {
+  if (both.empty() && other.empty()) return;
+  // Of each side what it has, and a 1 for each of `both` that it has not: then
+  // equal ones are neighbours, and add up.
+  std::vector<Entry> all = entries_;
+  all.insert(all.end(), other.begin(), other.end());
+  for (const uint64_t request : both) {
+    for (const RequestTimes* side : {&std::as_const(*this), &other}) {
+      if (side->Of(request) == 1) all.emplace_back(request, 1);
     }
   }
-  *this = std::move(merged);
+  std::sort(all.begin(), all.end());
+  entries_.clear();
+  for (const auto& [request, times] : all) {
+    if (!entries_.empty() && entries_.back().first == request) {
+      entries_.back().second = CappedSum(entries_.back().second, times);
+    } else {
+      entries_.emplace_back(request, times);
+    }
+  }
+}
+
+bool RequestTimes::Assign(std::vector<Entry> entries) {
+  entries_ = std::move(entries);
+  const auto bad = [](const Entry& entry) { return entry.second < 2; };
+  const auto follows = [](const Entry& a, const Entry& b) {
+    return a.first >= b.first;
+  };
+  return std::none_of(entries_.begin(), entries_.end(), bad) &&
+         std::adjacent_find(entries_.begin(), entries_.end(), follows) ==
+             entries_.end();
 }
 
 size_t KeptRefusals::PlaceOf(size_t index) const {
@@ -88,16 +116,18 @@ void KeptRefusals::PrefetchFor(uint64_t request) const {
   if (!many_.empty()) __builtin_prefetch(&many_[WordOf(request)]);
 }
 
-bool KeptRefusals::Holds(uint64_t request) {
+const Refusal* KeptRefusals::Find(uint64_t request) {
   if (few_ == kUnmarked) MarkAll();
   if (many_.empty()) {
-    if ((few_ & FewMarkOf(request)) == 0) return false;
+    if ((few_ & FewMarkOf(request)) == 0) return nullptr;
   } else {
     const uint64_t marks = ManyMarksOf(request);
-    if ((many_[WordOf(request)] & marks) != marks) return false;
+    if ((many_[WordOf(request)] & marks) != marks) return nullptr;
   }
-  return std::any_of(list_.begin(), list_.end(),
-                     [&](const Refusal& r) { return r.request == request; });
+  const auto it =
+      std::find_if(list_.begin(), list_.end(),
+                   [&](const Refusal& r) { return r.request == request; });
+  return it != list_.end() ? &*it : nullptr;
 }
 
 void KeptRefusals::clear() {

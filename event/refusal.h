@@ -42,23 +42,38 @@ class SmallestHashes {
   std::array<uint64_t, kMax> values_{};
 };
 
-// How often each of some requests came, of which most came once: only the
-// others take memory.
+// Of numbers that may be forged, and of any size.
+constexpr uint64_t CappedSum(uint64_t a, uint64_t b) {
+  return a + b < a ? ~uint64_t{0} : a + b;
+}
+
+// How often requests were delivered, of which most were once: only the others
+// take memory.
 class RequestTimes {
  public:
-  bool empty() const { return times_.empty(); }
-  size_t size() const { return times_.size(); }
-  void clear() { times_.clear(); }
+  using Entry = std::pair<uint64_t, uint64_t>;  // Request, times: two or more.
+
+  bool empty() const { return entries_.empty(); }
+  size_t size() const { return entries_.size(); }
+  size_t capacity() const { return entries_.capacity(); }
+  void clear() { entries_.clear(); }
   uint64_t Of(uint64_t request) const;
-  void Set(uint64_t request, uint64_t times);
-  // Those of requests that both have, `both` (which is sorted), are added up.
-  void Merge(const RequestTimes& other, std::vector<uint64_t>* both);
-  // (request, times), by request; none with 1.
-  auto begin() const { return times_.begin(); }
-  auto end() const { return times_.end(); }
+  void AddOne(uint64_t request);
+  // Forgets the request; returns how often it was delivered.
+  uint64_t Take(uint64_t request) {
+    return entries_.empty() ? 1 : Remove(request);
+  }
+  // Those of requests that both have, `both`, are added up.
+  void Merge(const RequestTimes& other, std::vector<uint64_t> both);
+  // For decoders. False: not what a RequestTimes holds.
+  bool Assign(std::vector<Entry> entries);
+  // By request.
+  auto begin() const { return entries_.begin(); }
+  auto end() const { return entries_.end(); }
 
  private:
-  std::vector<std::pair<uint64_t, uint64_t>> times_;
+  uint64_t Remove(uint64_t request);
+  std::vector<Entry> entries_;
 };
 
 // Distinct by request, in order (Refusal's: by time first), at most 2·N: the
@@ -101,7 +116,8 @@ class KeptRefusals {
 
   template <typename OnGone>
   void Add(const Refusal& refusal, uint32_t keep, OnGone on_gone) {
-    if (Holds(refusal.request)) {
+    if (const Refusal* held = Find(refusal.request); held != nullptr) {
+      if (*held == refusal) return on_gone(refusal, true);
       AddAgain(refusal, on_gone);
     } else if (list_.size() == 2 * size_t{keep} && keep > 0 &&
                refusal >= back()) {
@@ -143,7 +159,7 @@ class KeptRefusals {
 
   // Once 2·N are there, the last N are a ring: where does `index` lie?
   size_t PlaceOf(size_t index) const;
-  bool Holds(uint64_t request);
+  const Refusal* Find(uint64_t request);  // Null: it is not kept.
   void Append(const Refusal& refusal);
   void Insert(const Refusal& refusal);
   // Puts a last one in the place of the first of the last N, and returns that.

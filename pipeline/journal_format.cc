@@ -192,7 +192,7 @@ absl::Status CheckJournalFormat(const std::string& path, int64_t format) {
 }
 
 std::span<const JournalMigration> JournalMigrations() {
-  return {};  // Version 2 is the first that is released.
+  return {};  // Version 3 is the first that is released.
 }
 
 namespace {

@@ -31,7 +31,7 @@
 
 namespace klaxon {
 
-inline constexpr int64_t kJournalFormat = 2;
+inline constexpr int64_t kJournalFormat = 3;
 inline constexpr int64_t kJournalPageBytes = 8192;
 
 // What begins the chains: not 0, lest a file of zeros be one.

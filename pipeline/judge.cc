@@ -176,7 +176,9 @@ class Judge::ClusterJudge {
     const RefusalClass cls = judged.group->cls;
     if (cls == RefusalClass::kUnauthenticated) {
       for (Entry* e : failures_) e->detector->Judge(judged, e->context);
-    } else if (cls == RefusalClass::kAnonymous) {
+    } else if (cls == RefusalClass::kAnonymous ||
+               cls == RefusalClass::kAnonymousBegun ||
+               cls == RefusalClass::kAnonymousEnded) {
       for (Entry* e : anonymous_) e->detector->Judge(judged, e->context);
     }
   }

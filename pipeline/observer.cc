@@ -405,7 +405,11 @@ void Observer::Observe(RequestView* view, Identity* identity,
     return;
   }
   if (request.anonymous && request.denied && cluster->anonymous) {
-    Refuse(request, RefusalClass::kAnonymous, *cluster, identity);
+    const RefusalClass cls = !request.long_running ? RefusalClass::kAnonymous
+                             : request.part == RequestPart::kEnded
+                                 ? RefusalClass::kAnonymousEnded
+                                 : RefusalClass::kAnonymousBegun;
+    Refuse(request, cls, *cluster, identity);
   }
   if (request.named && cluster->sightings) See(request, identity, cluster);
 }

@@ -91,28 +91,26 @@ bool RefusalGroups::Add(const RequestView& request, RefusalClass cls,
     OfferSample(event, &refused.group->sample, &sample_);
     refused.sample_time = refused.group->sample.time;
   }
-  AddSoon({refused.group, refusal, request.part == RequestPart::kEnded});
+  AddSoon(refused.group, refusal);
   return held_ != held;
 }
 
-void RefusalGroups::AddSoon(const Pending& pending) {
-  __builtin_prefetch(&pending.group->kept);
-  __builtin_prefetch(&pending.group->dropped);
+void RefusalGroups::AddSoon(RefusalGroup* group, const Refusal& refusal) {
+  __builtin_prefetch(&group->kept);
+  __builtin_prefetch(&group->dropped);
   Pending& half_way = pending_[(next_pending_ + kPending / 2) % kPending];
   if (half_way.group != nullptr) {
     half_way.group->kept.PrefetchFor(half_way.refusal.request);
   }
   Pending& oldest = pending_[next_pending_];
-  if (oldest.group != nullptr) oldest.group->Add(oldest.refusal, oldest.end);
-  oldest = pending;
+  if (oldest.group != nullptr) oldest.group->Add(oldest.refusal);
+  oldest = {group, refusal};
   next_pending_ = (next_pending_ + 1) % kPending;
 }
 
 void RefusalGroups::AddPending() {
   for (Pending& pending : pending_) {
-    if (pending.group != nullptr) {
-      pending.group->Add(pending.refusal, pending.end);
-    }
+    if (pending.group != nullptr) pending.group->Add(pending.refusal);
     pending.group = nullptr;
   }
 }
@@ -133,6 +131,9 @@ void RefusalGroups::Recycle(std::deque<RefusalGroup>&& taken) {
   for (RefusalGroup& group : groups_) {
     group.Clear();
     if (group.kept.capacity() > kSpareRefusalsMax) group.kept = KeptRefusals();
+    if (group.times.capacity() > kSpareRefusalsMax) {
+      group.times = RequestTimes();
+    }
   }
 }
 

@@ -58,28 +58,27 @@ class RefusalGroups {
   void Recycle(std::deque<RefusalGroup>&& taken);
 
  private:
+  struct Key;
+  struct Index;
+  RefusalGroup* GroupFor(EventTime minute, RefusalClass cls,
+                         const Refuser& refuser);
+  void AddSoon(RefusalGroup* group, const Refusal& refusal);
+  void AddPending();
+
+  const size_t spares_max_;
+  RequestHasher hasher_;
+  EventSample sample_;            // The last one taken, to be written over.
+  std::unique_ptr<Index> index_;  // Of groups_.
+  // The first held_; the rest is of before, to be written over.
+  std::deque<RefusalGroup> groups_;
+  size_t held_ = 0;
   // Refusals whose group is on its way into the cache: a flood of many clients
   // would wait for memory with each of them. In which order they are added
   // makes no difference.
   struct Pending {
     RefusalGroup* group = nullptr;
     Refusal refusal;
-    bool end = false;  // Of a request that began before.
   };
-  struct Key;
-  struct Index;
-  RefusalGroup* GroupFor(EventTime minute, RefusalClass cls,
-                         const Refuser& refuser);
-  void AddSoon(const Pending& pending);
-  void AddPending();
-
-  const size_t spares_max_;
-  RequestHasher hasher_;
-  EventSample sample_;  // The last one taken: its memory is used again.
-  std::unique_ptr<Index> index_;  // Of groups_.
-  // The first held_; the rest is of before, to be written over.
-  std::deque<RefusalGroup> groups_;
-  size_t held_ = 0;
   static constexpr size_t kPending = 8;
   std::array<Pending, kPending> pending_;  // A ring.
   size_t next_pending_ = 0;

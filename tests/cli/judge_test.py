@@ -38,7 +38,7 @@ class TwoHalves(KlaxonTest):
     def test_observations_are_ndjson(self):
         for line in self.observe("a.log").splitlines():
             self.assertEqual(json.loads(line)["schema"],
-                             "klaxon.observation/v2")
+                             "klaxon.observation/v3")
 
     def test_parts_may_be_joined_in_any_order(self):
         parts = [self.observe(log) for log in self.logs]

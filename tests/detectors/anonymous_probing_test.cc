@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "tests/testing/verdicts.h"
 
 namespace klaxon {
@@ -76,6 +78,38 @@ TEST(AnonymousProbing, BothStagesOfADeniedWatchAreOneRequest) {
         watch.Stage("ResponseComplete").At(at + 1000).Received(at - 1000));
   }
   EXPECT_EQ(lines.Verdicts(kName), Words());
+}
+
+// More than are told one by one; whichever events of them a policy keeps.
+TEST(AnonymousProbing, AFloodOfDeniedWatchesIsCountedOnce) {
+  const auto watches = [](int count, bool begins, bool ends, Lines* lines) {
+    for (int i = 0; i < count; ++i) {
+      AuditLine watch = Denied().Verb("watch").Id(fmt::format("w{}", i));
+      const Nanos at = i * (kSecond / 10);
+      const Nanos received = at - 1000;
+      if (begins) {
+        lines->Add(watch.Stage("ResponseStarted").At(at).Received(received));
+      }
+      if (ends) {
+        const Nanos end = at + kSecond / 1000;
+        lines->Add(watch.Stage("ResponseComplete").At(end).Received(received));
+      }
+    }
+  };
+  for (const auto& [begins, ends] :
+       {std::pair(true, true), std::pair(true, false),
+        std::pair(false, true)}) {
+    Lines lines;
+    watches(550, begins, ends, &lines);
+    EXPECT_EQ(lines.Verdicts(kName), Words({"probing:medium:550"}))
+        << begins << ends;
+    // Other requests hide none of them.
+    Lines mixed;
+    watches(80, begins, ends, &mixed);
+    mixed.Repeat(500, 0, kSecond / 9, Denied());
+    EXPECT_EQ(mixed.Verdicts(kName), Words({"probing:medium:580"}))
+        << begins << ends;
+  }
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ RefusalGroup RandomRefusals(Random& random) {
   group.user = Word(random);
   group.client = Word(random);
   group.cls = static_cast<RefusalClass>(
-      random() % (static_cast<uint64_t>(RefusalClass::kUncounted) + 1));
+      random() % (static_cast<uint64_t>(RefusalClass::kMax) + 1));
   group.minute = Time(random);
   for (uint64_t n = random() % 4; n > 0; --n) {
     group.Add({Time(random), random(), random(), random()});

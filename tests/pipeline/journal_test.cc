@@ -367,10 +367,10 @@ TEST_F(JournalTest, ANewerFormatIsRefusedAndSaysWhatToDo) {
               AllOf(HasSubstr("state format 7"), HasSubstr("newer")));
 }
 
-// Its records would be read wrong: format 1 was never released.
+// Its records would be read wrong: formats 1 and 2 were never released.
 TEST_F(JournalTest, AFormatThatNothingMigratesIsRefusedAndSaysWhatToDo) {
-  EXPECT_THAT(RefusalOfFormat(1),
-              AllOf(HasSubstr(dir_), HasSubstr("state format 1"),
+  EXPECT_THAT(RefusalOfFormat(2),
+              AllOf(HasSubstr(dir_), HasSubstr("state format 2"),
                     HasSubstr("move the directory away")));
 }
 

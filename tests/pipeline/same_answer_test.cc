@@ -63,20 +63,29 @@ class World {
   // More of one client within a minute than are kept, many of them twice.
   void AddFlood(Nanos now, std::vector<Line>* lines) {
     const std::string client = Client();
-    const bool anonymous = Pick(random_, 3) == 0;
+    const int kind = Pick(random_, 4);
     for (int i = 100 + Pick(random_, 500); i > 0; --i) {
       const Nanos at = now + Pick(random_, 50'000) * (kSecond / 1000);
       AuditLine line;
-      if (anonymous) {
-        line.Anonymous().Code(403).Forbid();
-      } else {
+      if (kind == 0) {
         line.Failed();
+      } else {
+        line.Anonymous().Code(403).Forbid();
       }
       line.From(client).At(at).Uri(fmt::format("/x/{}", Pick(random_, 9)));
+      // Watches have two events, but for some policies.
+      const bool watch = kind == 2 && Pick(random_, 8) > 0;
+      if (watch) {
+        line.Id(fmt::format("w{}", at)).Verb("watch").Stage("ResponseStarted");
+      }
       const std::string json = line.Json();
       for (int n = 1 + Pick(random_, 3) / 2; n > 0; --n) {
         lines->push_back({kEpoch + at, json});
       }
+      if (!watch) continue;
+      const Nanos end = at + 1 + Pick(random_, 3) * (kSecond / 1000);
+      line.Stage("ResponseComplete").At(end).Received(at - kSecond / 1000);
+      lines->push_back({kEpoch + end, line.Json()});
     }
   }
 

@@ -130,7 +130,7 @@ TEST_F(StateReportTest, TextIsSafeForATerminal) {
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
   EXPECT_THAT(
       text,
-      AllOf(HasSubstr("state format 2"), HasSubstr("4 records"),
+      AllOf(HasSubstr("state format 3"), HasSubstr("4 records"),
             HasSubstr("numbers 2 to 5; event time 2026-01-02T03:04:05"),
             HasSubstr("after record 3: 3 parts"), HasSubstr("judge/burst"),
             HasSubstr("file:/a: newest event 2026-01-02T03:04:07.000000Z, "
@@ -149,7 +149,7 @@ TEST_F(StateReportTest, JsonHasItAll) {
   report.snapshot_groups = {{"g", {1, 2, 3}}};
   EXPECT_EQ(
       StateReportJson(report),
-      R"({"schema":"klaxon.state/v1","dir":"/d","format":2,"file_bytes":1,)"
+      R"({"schema":"klaxon.state/v1","dir":"/d","format":3,"file_bytes":1,)"
       R"("free_bytes":2,"garbage_rows":1,"rolled_back":false,)"
       R"("journal":{"rows":4,"stored_bytes":5,"content_bytes":6,)"
       R"("first_seq":2,"last_seq":5,)"
