@@ -254,7 +254,7 @@ void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
       for (uint64_t path : paths) client->burst->paths.Add(path);
     }
   }
-  uint64_t weight = 1 + group.dropped;
+  uint64_t weight = CappedSum(1, group.dropped);
   const auto end = static_cast<uint32_t>(group.kept.size());
   for (auto i = static_cast<uint32_t>(judged.rest_begin); i < end; ++i) {
     OnFailure({group, group.kept[i], i, weight, /*late=*/true}, place, context);

@@ -314,7 +314,8 @@ void Get(WireReader* r, EncodedSample* sample) {
   GetPlace(r, sample);
   for (size_t n = kSampleTexts; n > 0; --n) r->Text();
   for (uint64_t n = r->Count(); n > 0 && r->ok(); --n) r->Text();
-  if (r->ok()) sample->bytes = from.substr(0, from.size() - r->rest().size());
+  if (!r->ok()) return sample->Clear();
+  sample->bytes = from.substr(0, from.size() - r->rest().size());
 }
 
 void Put(const SmallTextSet& set, WireWriter* w) {
@@ -365,7 +366,10 @@ void Put(const KeptRefusals& kept, WireWriter* w) {
 
 // Not all values are some group's; two forms would mean the same.
 void Get(WireReader* r, RequestTimes* times) {
-  std::vector<RequestTimes::Entry> entries(r->Count());
+  constexpr size_t kEntryBytesMin = sizeof(uint64_t) + 1;
+  const uint64_t count = r->Count();
+  if (count > r->rest().size() / kEntryBytesMin) r->Fail();
+  std::vector<RequestTimes::Entry> entries(r->ok() ? count : 0);
   for (auto& [request, n] : entries) {
     request = r->Fixed64();
     n = r->Uint();
@@ -515,7 +519,7 @@ void EncodeTo(const RefusalGroup& value, std::string* out) {
   // Of those that are kept they can be found again.
   Put(value.gone_paths, &w);
   Put(value.gone_agents, &w);
-  // Most have no `times`, and as they are written they always were.
+  // Most have no `times`: a bit says so.
   w.Uint((value.client_internal ? 1 : 0) | (value.trusted_proxy ? 2 : 0) |
          (value.times.empty() ? 0 : 4));
   Put(value.claimed_ips, &w);

@@ -263,6 +263,9 @@ TEST(RefusalGroup, TimesHaveOneForm) {
   EXPECT_FALSE(Decode(with_times({{7, 1}}), &read));
   EXPECT_FALSE(Decode(with_times({{7, 0}}), &read));
   EXPECT_FALSE(Decode(good.substr(0, good.size() - 1), &read));
+  std::string more = good;
+  more[good.size() - kTail] = 3;  // Than there are.
+  EXPECT_FALSE(Decode(more, &read));
 }
 
 // Forged numbers do not begin again at 0.
