@@ -108,7 +108,7 @@ void RefusalGroup::Merge(const RefusalGroup& other) {
   std::vector<uint64_t> both;
   bool merged = false;
   const auto merge_times = [&] {
-    if (!std::exchange(merged, true)) times.Merge(other.times, std::move(both));
+    if (!std::exchange(merged, true)) times.Merge(other.times, both);
   };
   gone_paths.Merge(other.gone_paths);
   gone_agents.Merge(other.gone_agents);

@@ -71,7 +71,7 @@ uint64_t RequestTimes::Remove(uint64_t request) {
 }
 
 void RequestTimes::Merge(const RequestTimes& other,
-                         std::vector<uint64_t> both) {
+                         const std::vector<uint64_t>& both) {
   if (both.empty() && other.empty()) return;
   // Of each side what it has, and a 1 for each of `both` that it has not: then
   // equal ones are neighbours, and add up.

@@ -64,7 +64,7 @@ class RequestTimes {
     return entries_.empty() ? 1 : Remove(request);
   }
   // Those of requests that both have, `both`, are added up.
-  void Merge(const RequestTimes& other, std::vector<uint64_t> both);
+  void Merge(const RequestTimes& other, const std::vector<uint64_t>& both);
   // For decoders. False: not what a RequestTimes holds.
   bool Assign(std::vector<Entry> entries);
   // By request.
