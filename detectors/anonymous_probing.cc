@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "detectors/denied_watches.h"
 #include "detectors/failing_client.h"
 #include "detectors/failure_window.h"
 
@@ -63,10 +64,7 @@ struct Prober {
   FailureWindow window;
   FailingMinutes minutes;  // Only where the window is longer than `quiet`.
   EventSample sample;      // Earliest of the minute of the newest refusal.
-  // Long-running requests that began in the minute of the newest of them, as
-  // far as they are told one by one.
-  EventTime begun_minute = kNoTime;
-  uint64_t begun = 0;
+  DeniedWatches watches;
   // There may be an open episode: it can outlive what is kept here.
   bool fired = true;
   // Not saved, as it can be found again: the episode, what it was told, and a
@@ -81,8 +79,7 @@ struct Prober {
     minutes.Save(out);
     users.Save(out);
     PutSample(sample, out);
-    out->Int(begun_minute);
-    out->Uint(begun);
+    watches.Save(out);
     out->Bool(fired);
   }
   void Load(WireReader* in) {
@@ -90,8 +87,7 @@ struct Prober {
     minutes.Load(in);
     users.Load(in);
     GetSample(in, &sample);
-    begun_minute = in->Int();
-    begun = in->Uint();
+    watches.Load(in);
     fired = in->Bool();
     paths_max = static_cast<int64_t>(window.size());
   }
@@ -123,10 +119,10 @@ class AnonymousProbing final : public Detector {
       OnDenied(judged, *judged.refusal, 1, context);
       return;
     }
-    uint64_t weight = CappedSum(1, group.dropped);
-    for (size_t i = judged.rest_begin; i < group.kept.size(); ++i) {
-      OnDenied(judged, group.kept[i], weight, context);
-      weight = 1;
+    if (group.cls == RefusalClass::kAnonymousEnded) {
+      OnEndsRest(judged, context);
+    } else {
+      OnRest(judged, context);
     }
     if (group.claimed_ips.empty()) return;
     if (Episode* episode =
@@ -184,13 +180,6 @@ class AnonymousProbing final : public Detector {
     return true;
   }
 
-  // The end of a request is told apart from another request by the window,
-  // which knows its begin. Where more began in the minute than are told one by
-  // one, so did this one: a policy that keeps ends only keeps no begin.
-  static bool BegunBefore(const Prober& prober, const RefusalGroup& group) {
-    return prober.begun_minute == group.minute && prober.begun >= group.keep;
-  }
-
   // The newest of those that come, but of one user's minute, which may come as
   // three groups, the earliest.
   static void OfferSample(const EncodedSample& encoded, Prober* prober) {
@@ -212,6 +201,30 @@ class AnonymousProbing final : public Detector {
     return {prober.window.size() + weight - 1, prober.window.first_time()};
   }
 
+  void OnRest(const Judged& judged, JudgeContext& context) {
+    const RefusalGroup& group = *judged.group;
+    uint64_t weight = CappedSum(1, group.dropped);
+    for (size_t i = judged.rest_begin; i < group.kept.size(); ++i) {
+      OnDenied(judged, group.kept[i], weight, context);
+      weight = 1;
+    }
+    if (group.cls != RefusalClass::kAnonymousBegun) return;
+    if (Prober* prober = probers_.Find(group.client)) {
+      prober->watches.AddDropped(group);
+    }
+  }
+
+  void OnEndsRest(const Judged& judged, JudgeContext& context) {
+    const RefusalGroup& group = *judged.group;
+    Prober* prober = probers_.Find(group.client);
+    // Given up meanwhile: as if nothing had begun.
+    if (prober == nullptr) return OnRest(judged, context);
+    DeniedWatches::Rest rest = prober->watches.AddRest(group);
+    for (const uint32_t i : rest.ends) {
+      OnDenied(judged, group.kept[i], std::exchange(rest.weight, 1), context);
+    }
+  }
+
   // Of `judged`'s group one refusal, or `weight` at once.
   void OnDenied(const Judged& judged, const Refusal& refusal, uint64_t weight,
                 JudgeContext& context) {
@@ -219,15 +232,15 @@ class AnonymousProbing final : public Detector {
     const EventTime now = refusal.time;
     probers_.ExpireUntil(now);
     Prober& prober = ProberOf(judged, now);
-    if (judged.first_of_group) OfferSample(group.sample, &prober);
     if (group.cls == RefusalClass::kAnonymousBegun) {
-      if (prober.begun_minute != group.minute) prober.begun = 0;
-      prober.begun_minute = group.minute;
-      ++prober.begun;
+      prober.watches.AddBegin(group, refusal.request);
     } else if (group.cls == RefusalClass::kAnonymousEnded &&
-               BegunBefore(prober, group)) {
+               judged.kind == JudgedKind::kRefusal &&
+               prober.watches.AddEnd(group, refusal.request) !=
+                   DeniedWatches::End::kNew) {
       return;
     }
+    if (judged.first_of_group) OfferSample(group.sample, &prober);
     if (!AddToWindow(refusal, weight, prober)) return;
     prober.users.Add(group.user, now);
     const auto size = static_cast<int64_t>(prober.window.size());

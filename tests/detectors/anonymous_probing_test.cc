@@ -112,5 +112,44 @@ TEST(AnonymousProbing, AFloodOfDeniedWatchesIsCountedOnce) {
   }
 }
 
+// Many at once, their ends behind all begins, more of them than the window
+// keeps one by one.
+TEST(AnonymousProbing, EndsOfParallelWatchesAreNoRequests) {
+  const auto parallel = [](int watches, int others) {
+    Lines lines;
+    for (int i = 0; i < watches; ++i) {
+      AuditLine watch = Denied().Verb("watch").Id(fmt::format("w{}", i));
+      const Nanos at = i * (kSecond / 1000);
+      const Nanos received = at - 1000;
+      lines.Add(watch.Stage("ResponseStarted").At(at).Received(received));
+      lines.Add(watch.Stage("ResponseComplete")
+                    .At(at + 20 * kSecond)
+                    .Received(received));
+    }
+    lines.Repeat(others, 1000, kSecond / 1000, Denied());
+    return lines;
+  };
+  EXPECT_EQ(parallel(90, 90).Verdicts(kName), Words({"probing:medium:180"}));
+  EXPECT_EQ(parallel(150, 0).Verdicts(kName), Words({"probing:medium:150"}));
+  EXPECT_EQ(parallel(180, 90).Verdicts(kName), Words({"probing:medium:270"}));
+}
+
+// Rules of a policy may keep begins of some requests and only ends of others.
+TEST(AnonymousProbing, EndsWithoutABeginAreRequests) {
+  Lines lines;
+  for (int i = 0; i < 99; ++i) {
+    AuditLine watch = Denied().Verb("watch").Id(fmt::format("w{}", i));
+    const Nanos at = i * (kSecond / 100);
+    lines.Add(watch.Stage("ResponseStarted").At(at).Received(at - 1000));
+    lines.Add(
+        watch.Stage("ResponseComplete").At(at + 1000).Received(at - 1000));
+  }
+  for (int i = 0; i < 201; ++i) {
+    AuditLine log = Denied().Verb("watch").Id(fmt::format("e{}", i));
+    lines.Add(log.Stage("ResponseComplete").At(kSecond + i * (kSecond / 10)));
+  }
+  EXPECT_EQ(lines.Verdicts(kName), Words({"probing:medium:300"}));
+}
+
 }  // namespace
 }  // namespace klaxon
