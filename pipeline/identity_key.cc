@@ -3,12 +3,9 @@
 #include <xxhash.h>
 #if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
 // The same functions and values by the widest instructions that there are.
+#include <immintrin.h>
 #include <xxh_x86dispatch.h>
 #define KLAXON_WIDE_HASH
-#endif
-
-#ifdef KLAXON_WIDE_HASH
-#include <immintrin.h>
 #endif
 
 #include <array>
