@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "event/event.h"
+#include "event/identity_cache.h"
 
 namespace klaxon {
 
@@ -36,6 +37,9 @@ struct FastScratch {
   // Unescaped strings go here. REQUIRES: room for the text's size +
   // kFastArenaSlack bytes. A kernel moves it behind what it wrote.
   char* arena = nullptr;
+
+  // Null: each identity is read.
+  IdentityCache* identities = nullptr;
 
   // The minute of the last timestamp of each kind, since the next is nearly
   // always its like: its bytes ("2026-01-02T03:04"), and the time at which it

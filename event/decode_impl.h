@@ -54,7 +54,9 @@ struct Decoder::Impl {
         kernel(FastKernels().front()),
         splitter(&arena),
         builder(&arena, &splitter),
-        unwrapper(&arena, &splitter) {}
+        unwrapper(&arena, &splitter) {
+    scratch.identities = &identities;
+  }
 
   void Begin(std::string_view text, EventCallback* on_event);
   DecodeOutcome End();
@@ -91,6 +93,7 @@ struct Decoder::Impl {
   JsonSplitter splitter;
   EventBuilder builder;
   Unwrapper unwrapper;
+  IdentityCache identities;
   FastScratch scratch;
   EventView fast_view;
   std::array<Level, kWrapperDepthMax + 2> levels;

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "event/identity_key.h"
 #include "event/time.h"
 
 namespace klaxon {
@@ -112,10 +113,13 @@ struct EventView {
   // a wrapper says of the cluster (GKE's cluster_name); else empty.
   std::string_view cluster;
 
-  // Bytes of the line that alone determine user, impersonatedUser, sourceIPs
-  // and userAgent: equal bytes mean an equal identity, so what was worked out
-  // for it once need not be again. Empty where the decoder cannot tell.
-  std::string_view identity_bytes;
+  // Of bytes that alone determine user, impersonatedUser, sourceIPs and
+  // userAgent: equal keys mean an equal identity, so what was worked out for it
+  // once need not be again. None where the decoder cannot tell.
+  IdentityKey identity;
+  // Small, and nearly always the same for equal keys and another one for
+  // others; 0: none.
+  uint32_t identity_number = 0;
 
   // "event time" of detections.md. kNoTime: the event must be quarantined.
   EventTime time() const {

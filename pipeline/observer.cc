@@ -6,7 +6,6 @@
 #include <array>
 
 #include "pipeline/event_sample.h"
-#include "pipeline/identity_key.h"
 #include "pipeline/sighting_flags.h"
 
 namespace klaxon {
@@ -77,6 +76,7 @@ uint32_t RefusalsKept(const ClusterConfig& config) {
 
 struct Observer::Cluster {
   std::string name;
+  uint64_t salt = 0;  // Of Identity::check.
   const ClusterConfig* config = nullptr;
   uint32_t keep = 100;
   uint32_t traits = 0;  // That some enabled detector wants.
@@ -121,9 +121,10 @@ struct alignas(64) Observer::Identity {
     uint32_t flags = 0;
   };
   Run run;
-  uint32_t flags = 0;  // Of the identity itself, whatever it does.
-  uint64_t epoch = 0;  // All else is of the observer's this epoch.
-  EventTime minute = kNoTime;
+  uint32_t flags = 0;               // Of the identity itself, whatever it does.
+  int32_t minute = -1;              // Since 1970.
+  uint64_t epoch = 0;               // All else is of the observer's this epoch.
+  uint64_t check = 0;               // Of its key and cluster.
   EventTime sample_time = kNoTime;  // Of sighting->sample.
   Sighting* sighting = nullptr;
   std::unique_ptr<Caller> caller;
@@ -190,6 +191,7 @@ Observer::Cluster* Observer::ClusterNamed(std::string_view name) {
   if (it == clusters_.end()) {
     auto cluster = std::make_unique<Cluster>();
     cluster->name = name;
+    cluster->salt = IdentityKeyOf(name).high;
     cluster->config = &config_.For(name);
     cluster->keep = RefusalsKept(*cluster->config);
     for (const DetectorEntry& entry : DetectorRegistry()) {
@@ -213,37 +215,54 @@ bool Observer::IsLegacy(const EventView& event) {
   return event.HasAnnotation("authentication.k8s.io/legacy-token");
 }
 
-IdentityKey Observer::KeyOf(const EventView& event) {
-  const bool legacy = IsLegacy(event);
-  std::string_view key = event.identity_bytes;
-  if (key.empty() || legacy) {
-    key_buffer_.clear();
-    WireWriter w(&key_buffer_);
-    w.Text(event.user.username);
-    w.Text(event.user.credential_id);
-    w.Text(event.user.pod_name);
-    w.Text(event.user.node_name);
-    w.Text(event.user_agent);
-    for (std::string_view group : event.user.groups) w.Text(group);
-    w.Uint(event.user.groups.size());
-    for (std::string_view ip : event.source_ips) w.Text(ip);
-    if (legacy) w.Text(LegacyCredential(event));
-    key = key_buffer_;
-  }
-  return IdentityKeyOf(key);
+IdentityKey Observer::KeyOf(const EventView& event, bool legacy) {
+  if (!event.identity.none() && !legacy) return event.identity;
+  key_buffer_.clear();
+  WireWriter w(&key_buffer_);
+  w.Text(event.user.username);
+  w.Text(event.user.credential_id);
+  w.Text(event.user.pod_name);
+  w.Text(event.user.node_name);
+  w.Text(event.user_agent);
+  for (std::string_view group : event.user.groups) w.Text(group);
+  w.Uint(event.user.groups.size());
+  for (std::string_view ip : event.source_ips) w.Text(ip);
+  if (legacy) w.Text(LegacyCredential(event));
+  return IdentityKeyOf(key_buffer_);
+}
+
+Observer::Identity* Observer::Guess(const EventView& event) const {
+  return event.identity_number < by_number_.size()
+             ? by_number_[event.identity_number]
+             : nullptr;
 }
 
 Observer::Identity* Observer::IdentityFor(const EventView& event,
-                                          const IdentityKey& key,
-                                          Cluster* cluster) {
-  auto it = cluster->index.find(key);
-  if (it != cluster->index.end()) return it->second;
-  if (identities_ >= kIdentitiesMax) ForgetIdentities();
-  ++identities_;
-  Identity* identity = &cluster->identities.emplace_back();
-  cluster->index.emplace(key, identity);
-  Describe(event, IsLegacy(event), *cluster, identity);
-  return identity;
+                                          Identity* guess, Cluster* cluster) {
+  const bool legacy = IsLegacy(event);
+  if (guess != nullptr && !legacy &&
+      guess->check == (event.identity.low ^ cluster->salt)) [[likely]] {
+    return guess;
+  }
+  const IdentityKey key = KeyOf(event, legacy);
+  Identity*& slot = cluster->index[key];
+  if (slot == nullptr) {
+    if (identities_ >= kIdentitiesMax) {
+      ForgetIdentities();
+      return IdentityFor(event, nullptr, cluster);
+    }
+    ++identities_;
+    slot = &cluster->identities.emplace_back();
+    slot->check = key.low ^ cluster->salt;
+    Describe(event, legacy, *cluster, slot);
+  }
+  if (event.identity_number != 0 && !legacy) {
+    if (by_number_.size() <= event.identity_number) {
+      by_number_.resize(2 * event.identity_number);
+    }
+    by_number_[event.identity_number] = slot;
+  }
+  return slot;
 }
 
 void Observer::ForgetIdentities() {
@@ -254,6 +273,7 @@ void Observer::ForgetIdentities() {
     cluster->identities.clear();
   }
   by_minute_.clear();
+  by_number_.clear();
   identities_ = 0;
 }
 
@@ -362,11 +382,14 @@ void Observer::Observe(const EventView& event, std::string_view input_cluster) {
   // a group it is not anonymous, with that code no deed.
   const bool nobody = event.code == 401 && event.user.username.empty() &&
                       event.user.groups.empty();
-  const IdentityKey key = nobody ? SourceKey(event) : KeyOf(event);
+  IdentityKey source_key;
+  Identity* guess = nullptr;
   if (nobody) {
-    cluster->source_index.prefetch(key);
+    source_key = SourceKey(event);
+    cluster->source_index.prefetch(source_key);
   } else {
-    cluster->index.prefetch(key);
+    guess = Guess(event);
+    __builtin_prefetch(guess);
   }
   RequestView request;
   ClassifyRequest(event, cluster->config->public_paths, &path_buffer_,
@@ -375,13 +398,13 @@ void Observer::Observe(const EventView& event, std::string_view input_cluster) {
   if (request.part == RequestPart::kIgnored) return;
   if (nobody) {
     if (!cluster->failures) return;
-    Source* source = SourceFor(event, key, cluster);
+    Source* source = SourceFor(event, source_key, cluster);
     __builtin_prefetch(&source->refused);
     return Refuse(request, RefusalClass::kUnauthenticated,
                   {cluster->name, cluster->keep, &source->refused,
                    &source->client, "", HashText(event.user_agent)});
   }
-  Observe(&request, IdentityFor(event, key, cluster), cluster);
+  Observe(&request, IdentityFor(event, guess, cluster), cluster);
 }
 
 void Observer::Observe(RequestView* view, Identity* identity,
@@ -445,12 +468,13 @@ void Observer::See(const RequestView& request, Identity* identity,
   const EventView& event = *request.event;
   const EventTime time = event.time();
   const EventTime minute = MinuteOf(time);
+  const auto minute_number = static_cast<int32_t>(minute / kMinute);
   const std::string_view stale =
       event.Annotation("authentication.k8s.io/stale-token");
   uint32_t flags = identity->flags | RequestFlags(request);
   if (!stale.empty()) flags |= Bit(SightingFlag::kStale);
   Identity::Run& run = identity->run;
-  if (identity->epoch != epoch_ || identity->minute != minute) {
+  if (identity->epoch != epoch_ || identity->minute != minute_number) {
     if (identity->epoch == epoch_) {
       identity->Flush();
     } else {
@@ -458,7 +482,7 @@ void Observer::See(const RequestView& request, Identity* identity,
     }
     identity->sighting = SightingFor(minute, identity, *cluster);
     identity->epoch = epoch_;
-    identity->minute = minute;
+    identity->minute = minute_number;
     identity->sample_time = identity->sighting->sample.time;
     identity->agent_first = kMaxTime;
   } else if (flags != run.flags) {
@@ -536,6 +560,7 @@ Observations Observer::Take() {
   // Names may come out of the stream: past the limit all are made anew.
   if (clusters_.size() > kClustersMax) {
     clusters_.clear();
+    by_number_.clear();
     default_cluster_ = nullptr;
     last_cluster_ = nullptr;
     deed_cluster_ = nullptr;

@@ -65,11 +65,14 @@ class Observer final : private DeedWriter {
                         std::string_view client);
   // Something of that minute is held now.
   void NoteMinute(EventTime minute);
-  IdentityKey KeyOf(const EventView& event);
+  IdentityKey KeyOf(const EventView& event, bool legacy);
   IdentityKey SourceKey(const EventView& event);
   Source* SourceFor(const EventView& event, const IdentityKey& key,
                     Cluster* cluster);
-  Identity* IdentityFor(const EventView& event, const IdentityKey& key,
+  // Where the event's identity nearly always is. Null: it must be looked for.
+  Identity* Guess(const EventView& event) const;
+  // REQUIRES: the event is no failed authentication of nobody.
+  Identity* IdentityFor(const EventView& event, Identity* guess,
                         Cluster* cluster);
   void Describe(const EventView& event, bool legacy, const Cluster& cluster,
                 Identity* identity);
@@ -94,6 +97,7 @@ class Observer final : private DeedWriter {
   Cluster* default_cluster_ = nullptr;  // Once it was asked for.
   Cluster* last_cluster_ = nullptr;     // Of those that were named.
   Cluster* deed_cluster_ = nullptr;     // Of the event being observed.
+  std::vector<Identity*> by_number_;    // EventView::identity_number
   size_t identities_ = 0;               // Of all clusters together;
   size_t sources_ = 0;                  // likewise.
   absl::flat_hash_map<std::pair<Identity*, EventTime>, Sighting*> by_minute_;

@@ -9,11 +9,11 @@
 #include <memory>
 #include <string_view>
 
+#include "event/identity_key.h"
 #include "event/networks.h"
 #include "event/observation.h"
 #include "event/request.h"
 #include "event/request_hash.h"
-#include "pipeline/identity_key.h"
 
 namespace klaxon {
 

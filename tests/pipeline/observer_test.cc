@@ -62,6 +62,55 @@ std::string RandomLine(std::mt19937_64* random, Nanos at) {
   return line.Uri(fmt::format("/api/v1/pods?limit={}", number % 3)).Json();
 }
 
+// One decoder for all, as a worker has it, tells who came before by number;
+// what it says of that must not show.
+TEST(Observer, ObservesTheSameOfCallersThatWereSeenBefore) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(fmt::format("KLAXON_TEST_SEED={}", seed));
+  std::mt19937_64 random(seed);
+  const EngineConfig config;
+  Observer observer(config);
+  Observer plain(config);
+  Decoder decoder;
+  // More than decoder and observer remember, and a few again and again.
+  constexpr int kCallers = 20'000;
+  const auto caller = [&] {
+    return random() % 2 == 0 ? random() % 8 : random() % kCallers;
+  };
+  Nanos at = 0;
+  for (int i = 0; i < 4 * kCallers; ++i) {
+    at += kMinute / 10'000;
+    const uint64_t who = caller();
+    AuditLine line;
+    line.User(fmt::format("user-{}", who)).At(at);
+    line.From(fmt::format("10.0.{}.7", who % 200)).Agent("kubectl/v1");
+    if (random() % 4 == 0) line.Code(403).Forbid();
+    if (random() % 64 == 0) {
+      line.Annotation("authentication.k8s.io/legacy-token",
+                      "system:serviceaccount:a:b");
+    }
+    // Two clusters, of which each has that caller.
+    const std::string_view cluster = random() % 2 == 0 ? "" : "other";
+    const std::string text = line.Json();
+    const std::string padded = text + std::string(kDecodePadding, '\0');
+    int events = 0;
+    decoder.DecodeLine(std::string_view(padded).substr(0, text.size()),
+                       [&](const EventView& event) {
+                         ++events;
+                         observer.Observe(event, cluster);
+                         EventView unknown = event;
+                         unknown.identity = IdentityKey();
+                         unknown.identity_number = 0;
+                         plain.Observe(unknown, cluster);
+                       });
+    ASSERT_EQ(events, 1) << text;
+    if (i % 5'000 == 4'999) {
+      ASSERT_EQ(Encoded(observer.Take()), Encoded(plain.Take())) << i;
+    }
+  }
+  EXPECT_EQ(decoder.counters().fast_path_events, uint64_t{4 * kCallers});
+}
+
 // What was given back is written over without a trace.
 TEST(Observer, ObservesTheSameInMemoryThatWasUsedBefore) {
   const uint64_t seed = RandomSeed();
