@@ -1,6 +1,7 @@
 #include "pipeline/scan.h"
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -9,12 +10,14 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "event/observation_json.h"
 #include "pipeline/batch_decoder.h"
+#include "pipeline/observation_sorter.h"
 #include "pipeline/observer.h"
 #include "pipeline/verdict.h"
 
@@ -86,8 +89,11 @@ class Scan {
         summary_(*summary),
         threads_(options.threads > 0
                      ? static_cast<size_t>(options.threads)
-                     : std::max(1u, std::thread::hardware_concurrency())),
-        verdict_(config) {}
+                     : std::max(1u, std::thread::hardware_concurrency())) {
+    for (size_t i = 0; i < threads_; ++i) {
+      sorters_.push_back(std::make_unique<ObservationSorter>(config, threads_));
+    }
+  }
 
   absl::Status Run();
 
@@ -107,14 +113,16 @@ class Scan {
     Slots::iterator slot;
   };
   struct Worker {
-    Worker(const EngineConfig& config, const DecoderOptions& options)
-        : decoder(options), observer(config) {}
+    Worker(const EngineConfig& config, const DecoderOptions& options,
+           ObservationSorter* own)
+        : decoder(options), observer(config), sorter(own) {}
     BatchDecoder decoder;
     Observer observer;
+    ObservationSorter* const sorter;
     std::unique_ptr<Work> work = std::make_unique<Work>();
   };
 
-  void RunWorker();
+  void RunWorker(ObservationSorter* sorter);
   // Gives the worker something to do. False: no more, or a failure.
   bool NextWork(Worker& worker);
   bool Read(Work& work);
@@ -124,9 +132,10 @@ class Scan {
   void ProcessPart(Worker& worker);
   BatchResult DecodeBatch(Worker& worker);
   void Report(const std::vector<InputProblem>& problems);
-  void HandOn(Observer& observer);
-  void HandOn(const Observations& observations,
-              const std::vector<uint64_t>& long_running);
+  void HandOn(Worker& worker);
+  // What is of all of them together.
+  void Count(const Observations& observations,
+             const std::vector<uint64_t>& long_running);
   void Deliver(Slots::iterator slot, BatchResult&& result);
   void Finish(Slots::iterator slot);
   void ReportSlots();
@@ -150,9 +159,10 @@ class Scan {
   std::vector<Work*> parts_;                  // Being read.
   std::vector<std::unique_ptr<Work>> spare_;  // Buffers to be used again.
 
-  std::mutex verdict_mutex_;  // Guards the rest of this paragraph and the
-  // summary's requests, observations and event times.
-  Verdict verdict_;
+  std::vector<std::unique_ptr<ObservationSorter>> sorters_;  // One a worker.
+
+  std::mutex count_mutex_;  // Guards pairs_, on_observations and the summary's
+  // requests, observations and event times.
   StagePairs pairs_;
 
   std::mutex result_mutex_;  // Guards all below, summary_ and the callbacks.
@@ -269,30 +279,33 @@ void Scan::Report(const std::vector<InputProblem>& problems) {
   for (const InputProblem& problem : problems) callbacks_.on_problem(problem);
 }
 
-void Scan::HandOn(Observer& observer) {
-  Observations observations = observer.Take();
-  HandOn(observations, observer.TakeLongRunning());
-  observer.Recycle(std::move(observations));
+void Scan::HandOn(Worker& worker) {
+  Observations observations = worker.observer.Take();
+  Count(observations, worker.observer.TakeLongRunning());
+  if (!callbacks_.on_observations) {
+    const absl::Status status = worker.sorter->Add(observations);
+    if (!status.ok()) Fail(status);
+  }
+  worker.observer.Recycle(std::move(observations));
 }
 
-void Scan::HandOn(const Observations& observations,
-                  const std::vector<uint64_t>& long_running) {
-  std::lock_guard lock(verdict_mutex_);
+void Scan::Count(const Observations& observations,
+                 const std::vector<uint64_t>& long_running) {
+  std::lock_guard lock(count_mutex_);
   pairs_.Add(long_running);
   for (const Fact& fact : observations.facts) AddFact(fact, &summary_);
   if (callbacks_.on_observations) {
     summary_.observations += observations.size();
     callbacks_.on_observations(observations);
-    return;
   }
-  const absl::Status status = verdict_.Add(observations);
-  if (!status.ok()) Fail(status);
 }
 
-void Scan::RunWorker() {
-  Worker worker(config_, options_.decoder);
+void Scan::RunWorker(ObservationSorter* sorter) {
+  Worker worker(config_, options_.decoder, sorter);
   while (NextWork(worker)) Process(worker);
-  HandOn(worker.observer);
+  HandOn(worker);
+  const absl::Status status = sorter->Finish();
+  if (!status.ok()) Fail(status);
   std::lock_guard lock(result_mutex_);
   summary_.odd += worker.decoder.counters().odd_events;
 }
@@ -339,7 +352,7 @@ BatchResult Scan::DecodeBatch(Worker& worker) {
     progress_->bytes.fetch_add(batch.input_bytes, std::memory_order_relaxed);
     progress_->events.fetch_add(result.events, std::memory_order_relaxed);
   }
-  if (worker.observer.full()) HandOn(worker.observer);
+  if (worker.observer.full()) HandOn(worker);
   return result;
 }
 
@@ -422,31 +435,39 @@ void Tally(const Alert& alert, ScanSummary* summary) {
   ++summary->alerts_by_severity[std::string(SeverityName(alert.severity))];
 }
 
+absl::Status JudgeAll(
+    const EngineConfig& config,
+    std::span<const std::unique_ptr<ObservationSorter>> sorters,
+    const ScanCallbacks& callbacks, ScanSummary* summary) {
+  for (const auto& sorter : sorters) {
+    summary->observations += sorter->observations();
+  }
+  const auto on_alert = [&](Alert&& alert) {
+    Tally(alert, summary);
+    if (callbacks.on_alert) callbacks.on_alert(std::move(alert));
+  };
+  return Conclude(config, sorters, on_alert, &summary->evicted);
+}
+
 absl::Status Scan::Run() {
   std::vector<std::thread> workers;
   for (size_t i = 1; i < threads_; ++i) {
-    workers.emplace_back([this] { RunWorker(); });
+    workers.emplace_back([this, i] { RunWorker(sorters_[i].get()); });
   }
-  RunWorker();
+  RunWorker(sorters_[0].get());
   for (std::thread& worker : workers) worker.join();
   summary_.requests -= pairs_.pairs();
   if (!status_.ok() || callbacks_.on_observations) return status_;
-  summary_.observations = verdict_.observations();
-  absl::Status status = verdict_.Conclude([&](Alert&& alert) {
-    Tally(alert, &summary_);
-    if (callbacks_.on_alert) callbacks_.on_alert(std::move(alert));
-  });
-  summary_.evicted = verdict_.evicted();
-  return status;
+  return JudgeAll(config_, sorters_, callbacks_, &summary_);
 }
 
-absl::Status Submit(const Observations& observations, Verdict* verdict,
+absl::Status Submit(const Observations& observations, ObservationSorter* sorter,
                     ScanSummary* summary) {
   for (const Fact& fact : observations.facts) {
     AddFact(fact, summary);
     summary->events += fact.events;
   }
-  return verdict->Add(observations);
+  return sorter->Add(observations);
 }
 
 }  // namespace
@@ -461,7 +482,8 @@ absl::Status RunScan(const EngineConfig& config, const ScanOptions& options,
 absl::Status RunJudge(const EngineConfig& config, const std::string& path,
                       const std::function<bool(std::string*)>& next_line,
                       const ScanCallbacks& callbacks, ScanSummary* summary) {
-  Verdict verdict(config);
+  const std::array sorters = {std::make_unique<ObservationSorter>(config, 1)};
+  ObservationSorter& sorter = *sorters.front();
   ObservationParser parser;
   Observations held;
   std::string line;
@@ -483,17 +505,12 @@ absl::Status RunJudge(const EngineConfig& config, const std::string& path,
     }
     if (held.size() < 1024) continue;
     status.Update(
-        Submit(std::exchange(held, Observations()), &verdict, summary));
+        Submit(std::exchange(held, Observations()), &sorter, summary));
   }
-  status.Update(Submit(held, &verdict, summary));
+  status.Update(Submit(held, &sorter, summary));
+  status.Update(sorter.Finish());
   if (!status.ok()) return status;
-  summary->observations = verdict.observations();
-  status = verdict.Conclude([&](Alert&& alert) {
-    Tally(alert, summary);
-    if (callbacks.on_alert) callbacks.on_alert(std::move(alert));
-  });
-  summary->evicted = verdict.evicted();
-  return status;
+  return JudgeAll(config, sorters, callbacks, summary);
 }
 
 }  // namespace klaxon

@@ -1,49 +1,18 @@
 #include "pipeline/verdict.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
+#include <vector>
 
 #include "detectors/alert_wire.h"
 #include "pipeline/judge.h"
+#include "pipeline/merged_records.h"
 #include "pipeline/minute_feed.h"
+#include "pipeline/record_sorter.h"
 #include "pipeline/sort_key.h"
 
 namespace klaxon {
 namespace {
-
-// RecordSorter::Merge. What it decodes is written over the last.
-class Merger {
- public:
-  void operator()(std::string_view key, std::string* into,
-                  std::string_view payload) {
-    switch (KindOf(key)) {
-      case ObservationKind::kFact:
-        return Merge(&facts_, into, payload);
-      case ObservationKind::kSighting:
-        return Merge(&sightings_, into, payload);
-      case ObservationKind::kRefusals:
-        return Merge(&groups_, into, payload);
-      case ObservationKind::kDeed:
-        return;  // The same deed twice is one.
-    }
-  }
-
- private:
-  template <typename T>
-  static void Merge(std::array<T, 2>* two, std::string* into,
-                    std::string_view payload) {
-    auto& [a, b] = *two;
-    if (!Decode(*into, &a) || !Decode(payload, &b)) return;  // Ours: never.
-    a.Merge(b);
-    into->clear();
-    EncodeTo(a, into);
-  }
-
-  std::array<Fact, 2> facts_;
-  std::array<Sighting, 2> sightings_;
-  std::array<RefusalGroup, 2> groups_;
-};
 
 // The printing order of interface.md as bytes (alert.h, PrintsBefore).
 std::string PrintKey(const Alert& alert) {
@@ -119,60 +88,35 @@ class FinalAlerts {
 
 }  // namespace
 
-Verdict::Verdict(const EngineConfig& config)
-    : config_(config),
-      sorter_({config.reorder_memory_bytes, config.spill_dir}, Merger()) {}
-
-template <typename T>
-absl::Status Verdict::AddOne(const T& value) {
-  key_.clear();
-  payload_.clear();
-  AppendKey(value, &key_);
-  EncodeTo(value, &payload_);
-  ++observations_;
-  return sorter_.Add(key_, payload_);
-}
-
-absl::Status Verdict::Add(const Observations& observations) {
-  absl::Status status;
-  for (const Fact& fact : observations.facts) {
-    newest_ = std::max(newest_, fact.last_event);
-    status.Update(AddOne(fact));
+absl::Status Conclude(const EngineConfig& config,
+                      std::span<const std::unique_ptr<ObservationSorter>> parts,
+                      const std::function<void(Alert&&)>& on_alert,
+                      uint64_t* evicted) {
+  EventTime newest = kNoTime;
+  std::vector<RecordSorter*> sorters;
+  for (const std::unique_ptr<ObservationSorter>& part : parts) {
+    newest = std::max(newest, part->newest());
+    sorters.push_back(&part->records());
   }
-  for (const Sighting& s : observations.sightings) {
-    newest_ = std::max(newest_, s.seen.last);
-    status.Update(AddOne(s));
-  }
-  for (const RefusalGroup& g : observations.refusals) {
-    if (!g.kept.empty()) newest_ = std::max(newest_, g.kept.back().time);
-    status.Update(AddOne(g));
-  }
-  for (const Deed& d : observations.deeds) {
-    newest_ = std::max(newest_, d.time);
-    status.Update(AddOne(d));
-  }
-  return status;
-}
-
-absl::Status Verdict::Conclude(const std::function<void(Alert&&)>& on_alert) {
-  if (absl::Status s = sorter_.Finish(); !s.ok()) return s;
-  FinalAlerts alerts(config_.spill_dir);
-  Judge judge(config_, {.revisions = false, .emit = [&](const Alert& alert) {
-                          alerts.Add(alert);
-                        }});
-  MinuteFeed feed({config_.reorder_memory_bytes, config_.spill_dir},
+  MergedRecords records(sorters, ObservationSorter::MakeMerge());
+  FinalAlerts alerts(config.spill_dir);
+  Judge judge(config, {.revisions = false,
+                       .emit = [&](const Alert& alert) { alerts.Add(alert); }});
+  MinuteFeed feed({config.reorder_memory_bytes, config.spill_dir},
                   [&judge](const std::string& cluster, const Judged& judged) {
                     judge.Feed(cluster, judged);
                   });
-  while (sorter_.Next(&key_, &payload_)) {
-    if (absl::Status s = feed.Add(key_, payload_); !s.ok()) return s;
+  std::string key;
+  std::string payload;
+  while (records.Next(&key, &payload)) {
+    if (absl::Status s = feed.Add(key, payload); !s.ok()) return s;
   }
-  if (!sorter_.status().ok()) return sorter_.status();
-  if (newest_ != kNoTime) {
-    if (absl::Status s = feed.Finish(newest_); !s.ok()) return s;
-    judge.Finish(newest_);
+  if (!records.status().ok()) return records.status();
+  if (newest != kNoTime) {
+    if (absl::Status s = feed.Finish(newest); !s.ok()) return s;
+    judge.Finish(newest);
   }
-  evicted_ = judge.evicted();
+  *evicted = judge.evicted();
   return alerts.Print(on_alert);
 }
 

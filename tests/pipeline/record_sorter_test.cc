@@ -10,12 +10,14 @@
 #include <charconv>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "pipeline/merged_records.h"
 #include "tests/random_seed.h"
 #include "tests/testing/temporary_directory.h"
 
@@ -48,7 +50,8 @@ void AddTo(Model* model, const std::string& key, const std::string& payload) {
   if (!added) AddUp(key, &it->second, payload);
 }
 
-Records Drain(RecordSorter* sorter) {
+template <typename Sorter>
+Records Drain(Sorter* sorter) {
   Records records;
   std::string key;
   std::string payload;
@@ -145,9 +148,10 @@ TEST(RecordSorter, SaysWhereItCannotWrite) {
   EXPECT_NE(status.message().find("/nowhere"), absl::string_view::npos);
 }
 
-// The bytes on disk of this process's spill file; it has no name any more.
-int64_t SpilledBytes() {
-  int64_t bytes = -1;
+// Calls `use` with a path that leads to each of this process's spill files,
+// which have no name any more.
+template <typename Use>
+void ForEachSpillFile(Use use) {
   DIR* fds = opendir("/proc/self/fd");
   while (const dirent* entry = readdir(fds)) {
     const std::string path = std::string("/proc/self/fd/") + entry->d_name;
@@ -155,15 +159,30 @@ int64_t SpilledBytes() {
     const ssize_t size = readlink(path.c_str(), target, sizeof(target));
     if (size <= 0) continue;
     const std::string_view name(target, static_cast<size_t>(size));
-    struct stat info;
-    if (name.find("klaxon-sort") == std::string_view::npos ||
-        stat(path.c_str(), &info) != 0) {
-      continue;
-    }
-    bytes = int64_t{info.st_blocks} * 512;
+    if (name.find("klaxon-sort") != std::string_view::npos) use(path);
   }
   closedir(fds);
+}
+
+// On disk, of the only spill file.
+int64_t SpilledBytes() {
+  int64_t bytes = -1;
+  ForEachSpillFile([&bytes](const std::string& path) {
+    struct stat info;
+    if (stat(path.c_str(), &info) == 0) bytes = int64_t{info.st_blocks} * 512;
+  });
   return bytes;
+}
+
+// As a file system may that has lost what was written.
+bool CutSpillFile() {
+  bool cut = false;
+  ForEachSpillFile([&cut](const std::string& path) {
+    struct stat info;
+    cut |= stat(path.c_str(), &info) == 0 &&
+           truncate(path.c_str(), info.st_size / 2) == 0;
+  });
+  return cut;
 }
 
 bool CanPunchHoles(const std::string& dir) {
@@ -199,6 +218,60 @@ TEST(RecordSorter, TakesNoMoreMemoryThanItCanAddress) {
   ASSERT_TRUE(sorter.Add("key", Payload(1, "text")).ok());
   ASSERT_TRUE(sorter.Finish().ok());
   EXPECT_EQ(Drain(&sorter).size(), 1u);
+}
+
+// Sorters of several workers together are one that was given all of it.
+TEST(MergedRecords, AreWhatOneSorterWouldGive) {
+  const uint64_t seed = RandomSeed();
+  SCOPED_TRACE(fmt::format("KLAXON_TEST_SEED={}", seed));
+  std::mt19937_64 random(seed);
+  const TemporaryDirectory dir;
+  for (size_t parts : {1, 2, 3, 8}) {
+    for (size_t count : {0, 1, 2, 100, 3000}) {
+      std::vector<std::unique_ptr<RecordSorter>> owned;
+      std::vector<RecordSorter*> sorters;
+      for (size_t i = 0; i < parts; ++i) {
+        owned.push_back(std::make_unique<RecordSorter>(
+            RecordSorter::Options{random() % 2 * 5000 + 300, dir.path()},
+            AddUp));
+        sorters.push_back(owned.back().get());
+      }
+      Model model;
+      for (size_t i = 0; i < count; ++i) {
+        const std::string key = RandomKey(&random);
+        const std::string payload =
+            Payload(random() % 1000, RandomText(&random, 40));
+        ASSERT_TRUE(sorters[random() % parts]->Add(key, payload).ok());
+        AddTo(&model, key, payload);
+      }
+      for (RecordSorter* sorter : sorters) ASSERT_TRUE(sorter->Finish().ok());
+      MergedRecords merged(sorters, AddUp);
+      EXPECT_EQ(Drain(&merged), Records(model.begin(), model.end()))
+          << parts << " parts, " << count << " records";
+    }
+  }
+}
+
+// A part that cannot be read to its end may not look like one that was.
+TEST(MergedRecords, FailsWhereOneOfThemFails) {
+  const TemporaryDirectory dir;
+  RecordSorter whole({/*memory_bytes=*/1 << 20, dir.path()}, AddUp);
+  RecordSorter cut({/*memory_bytes=*/40'000, dir.path()}, AddUp);
+  for (int i = 0; i < 1000; ++i) {
+    const std::string key = fmt::format("{:04}", i);
+    ASSERT_TRUE(whole.Add(key, Payload(1, "text")).ok());
+    ASSERT_TRUE(cut.Add(key, Payload(1, std::string(100, 'x'))).ok());
+  }
+  ASSERT_TRUE(whole.Finish().ok());
+  ASSERT_TRUE(cut.Finish().ok());
+  ASSERT_TRUE(CutSpillFile());
+  MergedRecords merged({&whole, &cut}, AddUp);
+  std::string key;
+  std::string payload;
+  size_t records = 0;
+  while (merged.Next(&key, &payload)) ++records;
+  EXPECT_LT(records, 1000u);
+  EXPECT_TRUE(absl::IsDataLoss(merged.status())) << merged.status();
 }
 
 }  // namespace

@@ -12,10 +12,10 @@
 #include "pipeline/judge.h"
 #include "pipeline/observer.h"
 #include "pipeline/reorder.h"
-#include "pipeline/verdict.h"
 #include "pipeline/watermark.h"
 #include "tests/random_seed.h"
 #include "tests/testing/audit_line.h"
+#include "tests/testing/judgement.h"
 
 namespace klaxon {
 namespace {
@@ -241,20 +241,20 @@ std::string Difference(const std::vector<std::string>& want,
   return out.empty() && want != got ? "only the order differs" : out;
 }
 
+std::vector<std::string> PrintedAll(const std::vector<Alert>& alerts) {
+  std::vector<std::string> lines;
+  for (const Alert& alert : alerts) lines.push_back(Printed(alert));
+  return lines;
+}
+
 std::vector<std::string> PlainScan(const EngineConfig& config,
                                    const std::vector<Line>& lines) {
   Front front(config);
   std::vector<std::string> jsons;
   for (const Line& line : lines) jsons.push_back(line.json);
-  Verdict verdict(config);
-  EXPECT_TRUE(verdict.Add(front.Observe(jsons)).ok());
-  std::vector<std::string> alerts;
-  EXPECT_TRUE(verdict
-                  .Conclude([&](const Alert& alert) {
-                    alerts.push_back(Printed(alert));
-                  })
-                  .ok());
-  return alerts;
+  Judgement judgement(config, 1);
+  judgement.Add(0, front.Observe(jsons));
+  return PrintedAll(judgement.Alerts());
 }
 
 // Workers that take turns, parts handed on in random order, spilled or not.
@@ -280,17 +280,11 @@ TEST(SameAnswer, AnyBatchesWorkersAndOrder) {
       parts.push_back(Choose(random, fronts)->Observe(batch));
     }
     std::shuffle(parts.begin(), parts.end(), random);
-    Verdict verdict(config);
+    Judgement judgement(config, 1 + random() % 4);
     for (const Observations& part : parts) {
-      ASSERT_TRUE(verdict.Add(part).ok());
+      judgement.Add(random() % judgement.workers(), part);
     }
-    std::vector<std::string> got;
-    ASSERT_TRUE(verdict
-                    .Conclude([&](const Alert& alert) {
-                      got.push_back(Printed(alert));
-                    })
-                    .ok());
-    ASSERT_EQ(Difference(want, got), "");
+    ASSERT_EQ(Difference(want, PrintedAll(judgement.Alerts())), "");
   }
 }
 
@@ -455,7 +449,7 @@ TEST(SameAnswer, ThousandsOfClusters) {
   const EngineConfig config;
   Decoder decoder;
   Observer observer(config);
-  Verdict verdict(config);
+  Judgement judgement(config, 1);
   for (int c = 0; c < 1500; ++c) {
     for (int i = 0; i < 10; ++i) {
       const std::string line =
@@ -467,18 +461,14 @@ TEST(SameAnswer, ThousandsOfClusters) {
                            observer.Observe(event, fmt::format("c{}", c));
                          });
     }
-    if (observer.full()) {
-      ASSERT_TRUE(verdict.Add(observer.Take()).ok());
-    }
+    if (observer.full()) judgement.Add(0, observer.Take());
   }
-  ASSERT_TRUE(verdict.Add(observer.Take()).ok());
+  judgement.Add(0, observer.Take());
   std::set<std::string> clusters;
-  ASSERT_TRUE(verdict
-                  .Conclude([&](const Alert& alert) {
-                    EXPECT_EQ(alert.count, 10u);
-                    clusters.insert(alert.cluster);
-                  })
-                  .ok());
+  for (const Alert& alert : judgement.Alerts()) {
+    EXPECT_EQ(alert.count, 10u);
+    clusters.insert(alert.cluster);
+  }
   EXPECT_EQ(clusters.size(), 1500u);
 }
 

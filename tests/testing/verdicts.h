@@ -9,8 +9,8 @@
 
 #include "event/decode.h"
 #include "pipeline/observer.h"
-#include "pipeline/verdict.h"
 #include "tests/testing/audit_line.h"
+#include "tests/testing/judgement.h"
 
 namespace klaxon {
 
@@ -40,12 +40,9 @@ class Lines {
           [&](const EventView& event) { observer.Observe(event, ""); });
     }
     EXPECT_EQ(decoder.counters().quarantined, 0u);
-    Verdict verdict(config_);
-    EXPECT_TRUE(verdict.Add(observer.Take()).ok());
-    std::vector<Alert> alerts;
-    EXPECT_TRUE(
-        verdict.Conclude([&](const Alert& a) { alerts.push_back(a); }).ok());
-    return alerts;
+    Judgement judgement(config_, 1);
+    judgement.Add(0, observer.Take());
+    return judgement.Alerts();
   }
 
   // One word a alert, sorted: "rule:severity:count", of one detector.
