@@ -276,12 +276,12 @@ void ReadRefusals(Fields* f, RefusalGroup* g) {
     refusal.agent = r.Hash("agent");
     g->kept.push_back(refusal);
     const uint64_t n = r.UintOr1("times");
-    if (n != 1) times.emplace_back(refusal.request, n);
+    if (n != 1) times.emplace_back(refusal.request, CappedTimes(n));
     if (!r.error().empty()) f->Fail("refusals");
   });
   std::sort(times.begin(), times.end());
   if (!g->times.Assign(std::move(times))) f->Fail("times");
-  g->dropped = f->Uint("dropped");
+  g->dropped = CappedTimes(f->Uint("dropped"));
   f->EachText("paths", [&](std::string_view text) {
     g->gone_paths.Add(f->ParseHex(text, "paths"));
   });

@@ -143,7 +143,7 @@ void Get(WireReader* r, RequestTimes* times) {
   std::vector<RequestTimes::Entry> entries(r->ok() ? count : 0);
   for (auto& [request, n] : entries) {
     request = r->Fixed64();
-    n = r->Uint();
+    n = CappedTimes(r->Uint());
   }
   if (entries.empty() || !times->Assign(std::move(entries))) r->Fail();
 }
@@ -314,7 +314,7 @@ bool Decode(std::string_view bytes, RefusalGroup* value) {
   value->keep =
       static_cast<uint32_t>(r.UintUpTo(std::numeric_limits<uint32_t>::max()));
   Get(&r, &value->kept);
-  value->dropped = r.Uint();
+  value->dropped = CappedTimes(r.Uint());
   Get(&r, &value->gone_paths);
   Get(&r, &value->gone_agents);
   const uint64_t bits = r.UintUpTo(7);

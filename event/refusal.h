@@ -5,6 +5,7 @@
 // Values; no threads of their own.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -42,10 +43,15 @@ class SmallestHashes {
   std::array<uint64_t, kMax> values_{};
 };
 
-// Of numbers that may be forged, and of any size.
+// Nobody is refused so often within a minute. Numbers may be forged: past it
+// they are cut, so that no count of an alert turns over.
+inline constexpr uint64_t kTimesMax = uint64_t{1} << 40;
+
 constexpr uint64_t CappedSum(uint64_t a, uint64_t b) {
-  return a + b < a ? ~uint64_t{0} : a + b;
+  return std::min(std::min(a, kTimesMax) + std::min(b, kTimesMax), kTimesMax);
 }
+// A number that was read.
+constexpr uint64_t CappedTimes(uint64_t read) { return CappedSum(read, 0); }
 
 // How often requests were delivered, of which most were once: only the others
 // take memory.

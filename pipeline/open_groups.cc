@@ -12,7 +12,7 @@ namespace {
 // and larger in bytes. A bit each in Held::sent.
 constexpr size_t kRefusalsMax = 4;
 // Who comes in so many parts is made whole: each time may take more bytes.
-constexpr uint32_t kTimesMax = 16;
+constexpr uint32_t kLooksMax = 16;
 // Of an item's detail: which refusal, and which form of the group.
 constexpr uint32_t kForm = 1 << 8;
 
@@ -45,7 +45,7 @@ void OpenGroups::AddFolded(uint32_t number, const RefusalGroup& part) {
     if (held.sent >> i & 1) sent.push_back(read_.kept[i].request);
   }
   read_.Merge(part);
-  if (Spent(read_) && held.times < kTimesMax) {
+  if (Spent(read_) && held.times < kLooksMax) {
     held.sent = 0;
     for (size_t i = 0; i < read_.kept.size(); ++i) {
       const uint64_t request = read_.kept[i].request;

@@ -49,6 +49,27 @@ TEST(UnauthorizedBurst, FloodInOneMinuteIsCountedExactly) {
             Words({"burst:high:731"}));
 }
 
+// No Klaxon writes such observations, but `judge` reads what it is given.
+TEST(UnauthorizedBurst, ForgedNumbersDoNotMakeCountsSmall) {
+  Lines lines;
+  for (int client = 0; client < 25; ++client) {
+    for (int minute = 0; minute < 2; ++minute) {
+      lines.Repeat(201, minute * kMinute + client, kSecond / 5,
+                   Failure(fmt::format("203.0.113.{}", client)));
+    }
+  }
+  lines.Forge([](Observations* observations) {
+    for (RefusalGroup& group : observations->refusals) {
+      group.dropped = UINT64_MAX - 1;
+    }
+  });
+  const std::vector<Alert> alerts = lines.Alerts();
+  EXPECT_EQ(alerts.size(), 26u);  // Each client's, and the spray.
+  for (const Alert& alert : alerts) {
+    EXPECT_GE(alert.count, uint64_t{1} << 40) << alert.rule;
+  }
+}
+
 TEST(UnauthorizedBurst, QuietOfExactlyTenMinutesStillBelongs) {
   AuditLine later = Failure().At(9 * kSecond + 10 * kMinute);
   EXPECT_EQ(

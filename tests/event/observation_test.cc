@@ -270,7 +270,7 @@ TEST(RefusalGroup, TimesHaveOneForm) {
 
 // Forged numbers do not begin again at 0.
 TEST(RefusalGroup, CountsNoFurtherThanNumbersGo) {
-  constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
+  constexpr uint64_t kMost = kTimesMax;
   RefusalGroup group = EmptyGroup(1);
   for (int i = 0; i < 3; ++i) group.Add({kStart + i, 7u + i, 0, 0});
   ASSERT_TRUE(group.times.Assign({{7, kMost}, {9, 2}}));
@@ -281,6 +281,33 @@ TEST(RefusalGroup, CountsNoFurtherThanNumbersGo) {
   other.Add({kStart - 1, 6, 0, 0});
   group.Merge(other);
   EXPECT_EQ(group.dropped, kMost);
+}
+
+// However they are read.
+TEST(RefusalGroup, CutsForgedNumbers) {
+  RefusalGroup forged = EmptyGroup(1);
+  for (int i = 0; i < 3; ++i) forged.Add({kStart + i, 7u + i, 0, 0});
+  forged.dropped = std::numeric_limits<uint64_t>::max();
+  ASSERT_TRUE(forged.times.Assign({{7, forged.dropped}}));
+  std::string bytes;
+  EncodeTo(forged, &bytes);
+  RefusalGroup read;
+  ASSERT_TRUE(Decode(bytes, &read));
+  EXPECT_EQ(read.dropped, kTimesMax);
+  EXPECT_EQ(read.times.Of(7), kTimesMax);
+
+  std::string line;
+  AppendJson(read, &line);
+  const std::string cut = "1099511627776";
+  for (size_t at = 0; (at = line.find(cut, at)) != line.npos;) {
+    line.replace(at, cut.size(), "18446744073709551615");
+  }
+  Observations observations;
+  std::string error;
+  ASSERT_TRUE(ObservationParser().Parse(line, &observations, &error)) << error;
+  ASSERT_EQ(observations.refusals.size(), 1u);
+  EXPECT_EQ(observations.refusals[0].dropped, kTimesMax);
+  EXPECT_EQ(observations.refusals[0].times.Of(7), kTimesMax);
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "event/decode.h"
@@ -29,6 +31,12 @@ class Lines {
     return *this;
   }
 
+  // Changes what was observed, as whoever hands on observations may.
+  Lines& Forge(std::function<void(Observations*)> forge) {
+    forge_ = std::move(forge);
+    return *this;
+  }
+
   std::vector<Alert> Alerts() const {
     Decoder decoder;
     Observer observer(config_);
@@ -41,7 +49,9 @@ class Lines {
     }
     EXPECT_EQ(decoder.counters().quarantined, 0u);
     Judgement judgement(config_, 1);
-    judgement.Add(0, observer.Take());
+    Observations observations = observer.Take();
+    if (forge_) forge_(&observations);
+    judgement.Add(0, observations);
     return judgement.Alerts();
   }
 
@@ -60,6 +70,7 @@ class Lines {
  private:
   EngineConfig config_;
   std::vector<std::string> lines_;
+  std::function<void(Observations*)> forge_;
 };
 
 using Words = std::vector<std::string>;
