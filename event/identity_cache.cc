@@ -15,12 +15,10 @@ void IdentityCache::Remember(const IdentityKey& key, const char* begin,
   const size_t listed =
       user.groups.size() + event.source_ips.size() + 2 * user.extra.size();
   if (listed > KnownIdentity::kListedMax) return;
-  bool fits = true;
-  const auto text = [begin, &fits](std::string_view s) {
+  static_assert(kBytesMax <= UINT16_MAX);
+  const auto text = [begin](std::string_view s) {
     if (s.empty()) return KnownIdentity::Text();
-    const auto at = static_cast<size_t>(s.data() - begin);
-    fits &= at + s.size() <= UINT16_MAX;
-    return KnownIdentity::Text{static_cast<uint16_t>(at),
+    return KnownIdentity::Text{static_cast<uint16_t>(s.data() - begin),
                                static_cast<uint16_t>(s.size())};
   };
   KnownIdentity known;
@@ -37,8 +35,10 @@ void IdentityCache::Remember(const IdentityKey& key, const char* begin,
     *next++ = text(extra.key);
     *next++ = text(extra.value);
   }
-  if (!fits) return;
-  if (known_.size() >= kIdentitiesMax) known_.clear();
+  if (known_.size() >= kIdentitiesMax) {
+    known_.clear();
+    known_.reserve(kIdentitiesMax);  // As many again will come.
+  }
   known.number = static_cast<uint32_t>(known_.size()) + 1;
   known_.emplace(key, known);
 }

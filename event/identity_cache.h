@@ -4,7 +4,7 @@
 // that was seen a moment ago: where its texts lie within its bytes is kept, by
 // a hash of those.
 //
-// One thread. Memory: some 150 bytes for each of `kIdentitiesMax` callers;
+// One thread. Memory: less than 300 bytes for each of `kIdentitiesMax` callers;
 // past that all are forgotten and read anew.
 #pragma once
 
@@ -27,6 +27,7 @@ struct KnownIdentity {
   };
   // Of a bound token there are some 15; an identity with more is not kept.
   static constexpr size_t kListedMax = 24;
+  // Into `fields`.
   enum Field { kUsername, kUid, kCredentialId, kPodName, kPodUid, kNodeName };
 
   std::array<Text, 6> fields;
@@ -41,11 +42,14 @@ struct KnownIdentity {
 class IdentityCache {
  public:
   static constexpr size_t kIdentitiesMax = 16384;
+  // How far from an identity's begin its user agent may stand.
+  static constexpr size_t kBytesMax = 2048;
 
   // `key` is set either way. Null: not known.
   const KnownIdentity* Find(std::string_view bytes, IdentityKey* key) const;
   // `key` is that of the bytes from `begin` on that say all of the event's
-  // user, addresses and user agent. REQUIRES: its texts lie in them.
+  // user, addresses and user agent. REQUIRES: it is not known; all texts but
+  // the user agent lie in those bytes, and in the first kBytesMax.
   void Remember(const IdentityKey& key, const char* begin,
                 const EventView& event);
   size_t size() const { return known_.size(); }

@@ -81,6 +81,32 @@ TEST(IdentityCache, UserAgentWithEscapesIsReadOnce) {
   }
 }
 
+// One that sends no user agent, before a body or a line in which there is one.
+TEST(IdentityCache, UserAgentOfSomethingElseIsNobodys) {
+  std::string line(kSampleLines[3]);
+  const size_t begin = line.find(",\"impersonatedUser\"");
+  line.erase(begin, line.find(",\"sourceIPs\"") - begin);
+  const size_t agent = line.find(",\"userAgent\"");
+  line.erase(agent, line.find(",\"objectRef\"") - agent);
+  line.insert(line.find("\"subjects\""), "\"a\":1,\"userAgent\":\"body\",");
+  const std::string two = line + "\n" + std::string(kSampleLines[0]);
+  for (const FastKernel& kernel : FastKernels()) {
+    IdentityCache identities;
+    for (int round = 0; round < 2; ++round) {
+      for (const std::string& text : {line, two}) {
+        const Read plain = ReadWith(kernel, nullptr, text, line.size());
+        const Read cached = ReadWith(kernel, &identities, text, line.size());
+        ASSERT_TRUE(cached.whole);
+        EXPECT_EQ(cached.event, plain.event) << kernel.name;
+        EXPECT_EQ(cached.event.find("user_agent=<body>"), std::string::npos);
+        EXPECT_EQ(cached.identity, plain.identity);
+        EXPECT_EQ(cached.number, 0u);
+      }
+    }
+    EXPECT_EQ(identities.size(), 0u);
+  }
+}
+
 // Equal keys, equal callers: every text of one counts.
 TEST(IdentityCache, EveryByteOfAnIdentityIsItsKey) {
   const std::string_view line = kSampleLines[0];
@@ -196,23 +222,43 @@ TEST(IdentityCache, ForgetsWhereThereAreTooMany) {
   }
 }
 
-// Those that cannot be kept are read each time.
+// As many texts as there is room for, and one more; a user agent that stands as
+// far behind as one may, and farther. Those are read each time.
 TEST(IdentityCache, KeepsNoneThatIsTooLarge) {
   const std::string_view sample = kSampleLines[0];
-  for (const auto& [groups, size] :
-       {std::pair<int, size_t>{5, 10}, {100, 10}, {1, 3'000}, {1, 70'000}}) {
+  struct Case {
+    size_t more_groups;
+    size_t padding;  // In one of them.
+    bool kept;
+  };
+  // Three groups, an address, five extras of two texts are there.
+  constexpr size_t kListed = 14;
+  static_assert(KnownIdentity::kListedMax == 24);
+  const size_t before = sample.find(",\"userAgent\"") - sample.find("{\"user");
+  // The first byte of `,"userAgent":"` is looked for in so many.
+  const size_t room = IdentityCache::kBytesMax - 14 - before;
+  for (const Case& c : {Case{24 - kListed, 0, true},
+                        Case{25 - kListed, 0, false}, Case{40, 0, false},
+                        Case{1, room - 4 - 1, true}, Case{1, room - 4, false},
+                        Case{1, 3'000, false}, Case{1, 70'000, false}}) {
     std::string line(sample);
     std::string more;
-    for (int i = 0; i < groups; ++i) more += std::string(size, 'g') + "\",\"";
-    line.insert(line.find("system:authenticated"), more);
-    IdentityCache identities;
-    const FastKernel& kernel = FastKernels().front();
-    const Read plain = ReadWith(kernel, nullptr, line);
-    ASSERT_TRUE(plain.whole);
-    for (int round = 0; round < 2; ++round) {
-      EXPECT_EQ(ReadWith(kernel, &identities, line).event, plain.event);
+    for (size_t i = 0; i < c.more_groups; ++i) {
+      more += "g" + std::string(i == 0 ? c.padding : 0, 'p') + "\",\"";
     }
-    EXPECT_EQ(identities.size(), groups == 5 || size == 3'000 ? 1u : 0u);
+    line.insert(line.find("system:authenticated"), more);
+    for (const FastKernel& kernel : FastKernels()) {
+      IdentityCache identities;
+      const Read plain = ReadWith(kernel, nullptr, line);
+      ASSERT_TRUE(plain.whole);
+      for (int round = 0; round < 2; ++round) {
+        const Read cached = ReadWith(kernel, &identities, line);
+        EXPECT_EQ(cached.event, plain.event);
+        EXPECT_EQ(cached.identity, plain.identity);
+        EXPECT_EQ(cached.number != 0, c.kept && round == 1)
+            << c.more_groups << " more groups, " << c.padding;
+      }
+    }
   }
 }
 

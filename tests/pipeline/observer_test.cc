@@ -111,6 +111,65 @@ TEST(Observer, ObservesTheSameOfCallersThatWereSeenBefore) {
   EXPECT_EQ(decoder.counters().fast_path_events, uint64_t{4 * kCallers});
 }
 
+// Clusters are forgotten where there are too many, and all that is of them.
+TEST(Observer, ObservesTheSameInMoreClustersThanItRemembers) {
+  const EngineConfig config;
+  Observer observer(config);
+  Decoder decoder;
+  size_t sightings = 0;
+  for (int round = 0; round < 3; ++round) {
+    for (int cluster = 0; cluster < 1'500; ++cluster) {
+      const std::string text =
+          AuditLine().User("dana").From("10.0.0.7").Agent("kubectl/v1").Json();
+      const std::string padded = text + std::string(kDecodePadding, '\0');
+      decoder.DecodeLine(std::string_view(padded).substr(0, text.size()),
+                         [&](const EventView& event) {
+                           observer.Observe(event, fmt::format("c{}", cluster));
+                         });
+      if (!observer.full() && cluster < 1'499) continue;
+      for (const Sighting& sighting : observer.Take().sightings) {
+        EXPECT_EQ(sighting.user, "dana");
+        EXPECT_EQ(sighting.requests, 1u);
+        ++sightings;
+      }
+    }
+  }
+  EXPECT_EQ(sightings, 3u * 1'500);
+}
+
+// Minutes are told apart wherever they lie.
+TEST(Observer, TellsMinutesApartBeforeAndAfterTheEpoch) {
+  const EngineConfig config;
+  Observer observer(config);
+  Decoder decoder;
+  std::map<EventTime, uint64_t> requests;
+  for (const char* day :
+       {"1678-01-01", "1902-03-04", "1969-12-31", "1970-01-01", "2026-01-02",
+        "2038-01-19", "2261-12-31"}) {
+    for (const char* time : {"T00:00:00", "T04:16:00", "T04:16:01", "T00:00:59",
+                             "T00:01:00", "T23:59:00", "T23:59:59"}) {
+      const std::string stamp = fmt::format("{}{}.000001Z", day, time);
+      std::string text = AuditLine().User("dana").From("10.0.0.7").Json();
+      for (const char* key : {"requestReceivedTimestamp", "stageTimestamp"}) {
+        const size_t at = text.find(key) + std::string_view(key).size() + 3;
+        text.replace(at, text.find('"', at) - at, stamp);
+      }
+      const std::string padded = text + std::string(kDecodePadding, '\0');
+      decoder.DecodeLine(std::string_view(padded).substr(0, text.size()),
+                         [&](const EventView& event) {
+                           ++requests[MinuteOf(event.time())];
+                           observer.Observe(event, "");
+                         });
+    }
+  }
+  ASSERT_EQ(requests.size(), 7u * 4);
+  std::map<EventTime, uint64_t> seen;
+  for (const Sighting& sighting : observer.Take().sightings) {
+    seen[sighting.minute] += sighting.requests;
+  }
+  EXPECT_EQ(seen, requests);
+}
+
 // What was given back is written over without a trace.
 TEST(Observer, ObservesTheSameInMemoryThatWasUsedBefore) {
   const uint64_t seed = RandomSeed();
