@@ -210,7 +210,7 @@ int ScanRun::Finish(const absl::Status& status, bool interrupted) {
   summary_.quarantine_path = line_.quarantine_path;
   summary_.alert_files = alerts_.files();
   summary_.interrupted = interrupted;
-  summary_.judged = !observes();
+  summary_.judged = !observes() && status.ok();
   if (line_.summary == SummaryFormat::kJson) {
     console_->Print(FormatSummaryJson(summary_));
   } else if (line_.summary == SummaryFormat::kText) {

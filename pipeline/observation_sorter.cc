@@ -9,9 +9,6 @@
 namespace klaxon {
 namespace {
 
-// Less would be many short runs.
-constexpr size_t kMemoryBytesMin = 512 << 10;
-
 // RecordSorter::Merge. What it decodes is written over the last.
 class Merger {
  public:
@@ -49,10 +46,8 @@ class Merger {
 
 RecordSorter::Merge ObservationSorter::MakeMerge() { return Merger(); }
 
-ObservationSorter::ObservationSorter(const EngineConfig& config, size_t sharers)
-    : sorter_({std::max(config.reorder_memory_bytes / sharers,
-                        std::min(config.reorder_memory_bytes, kMemoryBytesMin)),
-               config.spill_dir},
+ObservationSorter::ObservationSorter(const EngineConfig& config, size_t sorters)
+    : sorter_({config.reorder_memory_bytes / sorters, config.spill_dir},
               MakeMerge()) {}
 
 template <typename T>
@@ -66,6 +61,7 @@ absl::Status ObservationSorter::AddOne(const T& value) {
 }
 
 absl::Status ObservationSorter::Add(const Observations& observations) {
+  std::lock_guard lock(mutex_);
   absl::Status status;
   for (const Fact& fact : observations.facts) {
     newest_ = std::max(newest_, fact.last_event);

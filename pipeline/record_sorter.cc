@@ -147,14 +147,14 @@ bool RecordSorter::Fail(absl::Status status) {
 }
 
 absl::Status RecordSorter::Add(std::string_view key, std::string_view payload) {
+  if (!status_.ok()) return status_;
   if (arena_.capacity() < options_.memory_bytes) {
     arena_.reserve(options_.memory_bytes);
   }
   if (!entries_.empty() && arena_.size() + key.size() + payload.size() +
                                    entries_.size() * sizeof(Entry) >
                                options_.memory_bytes) {
-    absl::Status status = WriteRun();
-    if (!status.ok()) return status;
+    if (absl::Status s = WriteRun(); !s.ok()) return status_ = s;
   }
   entries_.push_back({0, static_cast<uint32_t>(arena_.size()),
                       static_cast<uint32_t>(key.size()),
@@ -200,10 +200,11 @@ absl::Status RecordSorter::OpenFile() {
   std::string dir;
   fd_ = OpenUnlinked(options_.dir, &dir);
   if (fd_ >= 0) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      fmt::format("cannot create a spill file in {}: {}; set TMPDIR to a "
-                  "writable folder",
-                  dir, std::strerror(errno)));
+  const bool many = errno == EMFILE || errno == ENFILE;
+  return absl::ResourceExhaustedError(fmt::format(
+      "cannot create a spill file in {}: {}; {}", dir, std::strerror(errno),
+      many ? "allow more open files (ulimit -n)"
+           : "set TMPDIR to a writable folder"));
 }
 
 // Writes records at the end of the file, in order, and makes a run of them.
@@ -309,10 +310,11 @@ absl::Status RecordSorter::MergeRuns(size_t count) {
 }
 
 absl::Status RecordSorter::Finish() {
+  if (!status_.ok()) return status_;
   while (runs_.size() > kFanIn) {
     // So many that all later merges are full ones.
     const size_t count = std::min(kFanIn, runs_.size() - kFanIn + 1);
-    if (absl::Status s = MergeRuns(count); !s.ok()) return s;
+    if (absl::Status s = MergeRuns(count); !s.ok()) return status_ = s;
   }
   Open(runs_.size());
   OpenMemory();

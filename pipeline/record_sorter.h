@@ -4,7 +4,7 @@
 //
 // Protocol: Add any number of times, Finish once, Next until false. One
 // thread. Errors (a full disk, an unwritable folder) come from Add and Finish
-// as a Status; after one the sorter is of no use.
+// as a Status; after one the sorter only repeats it.
 //
 // Memory: `memory_bytes`; once a run was written, merging takes as much again
 // at most (or 4 KiB a run, and the longest record, if that is more).

@@ -90,9 +90,12 @@ class Scan {
         threads_(options.threads > 0
                      ? static_cast<size_t>(options.threads)
                      : std::max(1u, std::thread::hardware_concurrency())) {
-    for (size_t i = 0; i < threads_; ++i) {
-      sorters_.push_back(std::make_unique<ObservationSorter>(config, threads_));
+    const size_t sorters = std::min(threads_, ObservationSorter::kSortersMax);
+    for (size_t i = 0; i < sorters; ++i) {
+      sorters_.push_back(std::make_unique<ObservationSorter>(config, sorters));
     }
+    workers_left_.resize(sorters);
+    for (size_t i = 0; i < threads_; ++i) ++workers_left_[i % sorters];
   }
 
   absl::Status Run();
@@ -114,16 +117,18 @@ class Scan {
   };
   struct Worker {
     Worker(const EngineConfig& config, const DecoderOptions& options,
-           ObservationSorter* own)
-        : decoder(options), observer(config), sorter(own) {}
+           ObservationSorter* to)
+        : decoder(options), observer(config), sorter(to) {}
     BatchDecoder decoder;
     Observer observer;
     ObservationSorter* const sorter;
     std::unique_ptr<Work> work = std::make_unique<Work>();
   };
 
-  void RunWorker(ObservationSorter* sorter);
-  // Gives the worker something to do. False: no more, or a failure.
+  void RunWorker(size_t number);
+  // A worker adds no more to that sorter; the last one finishes it.
+  void FinishSorter(size_t sorter);
+  // Gives the worker something to do. False: there is no more.
   bool NextWork(Worker& worker);
   bool Read(Work& work);
   // Takes half of the part of which most is left. REQUIRES: work_mutex_ held.
@@ -159,13 +164,15 @@ class Scan {
   std::vector<Work*> parts_;                  // Being read.
   std::vector<std::unique_ptr<Work>> spare_;  // Buffers to be used again.
 
-  std::vector<std::unique_ptr<ObservationSorter>> sorters_;  // One a worker.
+  std::vector<std::unique_ptr<ObservationSorter>> sorters_;
 
   std::mutex count_mutex_;  // Guards pairs_, on_observations and the summary's
   // requests, observations and event times.
   StagePairs pairs_;
 
-  std::mutex result_mutex_;  // Guards all below, summary_ and the callbacks.
+  std::mutex result_mutex_;  // Guards all below, the rest of summary_, and the
+  // other callbacks.
+  std::vector<size_t> workers_left_;  // Of each sorter.
   std::condition_variable reported_;
   Slots slots_;
   uint64_t waiting_bytes_ = 0;  // Of results in slots_.
@@ -177,9 +184,12 @@ class Scan {
   absl::Status status_;
 };
 
+// Nothing will be judged, so nothing more is read.
 void Scan::Fail(const absl::Status& status) {
   std::lock_guard lock(result_mutex_);
-  if (status_.ok()) status_ = status;
+  if (!status_.ok()) return;
+  status_ = status;
+  source_.Interrupt();
 }
 
 // Whoever reads goes on reading until enough is ready: a stream that is being
@@ -300,12 +310,21 @@ void Scan::Count(const Observations& observations,
   }
 }
 
-void Scan::RunWorker(ObservationSorter* sorter) {
-  Worker worker(config_, options_.decoder, sorter);
+void Scan::FinishSorter(size_t sorter) {
+  {
+    std::lock_guard lock(result_mutex_);
+    if (--workers_left_[sorter] > 0) return;
+  }
+  const absl::Status status = sorters_[sorter]->Finish();
+  if (!status.ok()) Fail(status);
+}
+
+void Scan::RunWorker(size_t number) {
+  const size_t sorter = number % sorters_.size();
+  Worker worker(config_, options_.decoder, sorters_[sorter].get());
   while (NextWork(worker)) Process(worker);
   HandOn(worker);
-  const absl::Status status = sorter->Finish();
-  if (!status.ok()) Fail(status);
+  FinishSorter(sorter);
   std::lock_guard lock(result_mutex_);
   summary_.odd += worker.decoder.counters().odd_events;
 }
@@ -452,9 +471,9 @@ absl::Status JudgeAll(
 absl::Status Scan::Run() {
   std::vector<std::thread> workers;
   for (size_t i = 1; i < threads_; ++i) {
-    workers.emplace_back([this, i] { RunWorker(sorters_[i].get()); });
+    workers.emplace_back([this, i] { RunWorker(i); });
   }
-  RunWorker(sorters_[0].get());
+  RunWorker(0);
   for (std::thread& worker : workers) worker.join();
   summary_.requests -= pairs_.pairs();
   if (!status_.ok() || callbacks_.on_observations) return status_;

@@ -15,7 +15,7 @@
 namespace klaxon {
 
 // Hands on every final alert, in printing order. `parts` are finished, and
-// empty afterwards. `*evicted`: keys that tables of the judge gave up.
+// of no use afterwards. `*evicted`: keys that tables of the judge gave up.
 absl::Status Conclude(const EngineConfig& config,
                       std::span<const std::unique_ptr<ObservationSorter>> parts,
                       const std::function<void(Alert&&)>& on_alert,

@@ -148,6 +148,23 @@ TEST(RecordSorter, SaysWhereItCannotWrite) {
   EXPECT_NE(status.message().find("/nowhere"), absl::string_view::npos);
 }
 
+// It is not tried again and again: each time would take as long as a run.
+TEST(RecordSorter, StaysFailed) {
+  const TemporaryDirectory dir;
+  const std::string later = dir.path() + "/later";
+  RecordSorter sorter({/*memory_bytes=*/1, later}, AddUp);
+  ASSERT_TRUE(sorter.Add("a", "1 x").ok());
+  const absl::Status status = sorter.Add("b", "1 x");
+  ASSERT_FALSE(status.ok());
+  ASSERT_EQ(mkdir(later.c_str(), 0700), 0);
+  EXPECT_EQ(sorter.Add("c", "1 x"), status);
+  EXPECT_EQ(sorter.Finish(), status);
+  std::string key;
+  std::string payload;
+  EXPECT_FALSE(sorter.Next(&key, &payload));
+  EXPECT_EQ(sorter.status(), status);
+}
+
 // Calls `use` with a path that leads to each of this process's spill files,
 // which have no name any more.
 template <typename Use>

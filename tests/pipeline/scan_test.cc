@@ -150,12 +150,53 @@ TEST(Scan, PartsAndWorkersDoNotShow) {
                        log.begin() + static_cast<ptrdiff_t>(offset), '\n'),
         static_cast<ptrdiff_t>(line));
   }
-  for (int threads = 1; threads <= 4; ++threads) {
+  for (int threads : {1, 2, 3, 4, 19}) {
     for (int round = 0; round < 5; ++round) {
       const uint64_t part_bytes = 1 + random() % 100'000;
       EXPECT_EQ(Tell(path, part_bytes, threads), whole)
           << "parts of " << part_bytes << ", " << threads << " workers";
     }
+  }
+  std::remove(path.c_str());
+}
+
+// What cannot be judged is not read to its end.
+TEST(Scan, StopsWhereNothingCanBeSpilled) {
+  const std::string path = LogPath();
+  {
+    std::ofstream file(path);
+    for (int minute = 0; minute < 2'000; ++minute) {
+      for (int client = 0; client < 20; ++client) {
+        file << AuditLine()
+                    .Failed()
+                    .From("203.0.113." + std::to_string(client))
+                    .At(minute * kMinute)
+                    .Json()
+             << "\n";
+      }
+    }
+  }
+  const uint64_t size = std::filesystem::file_size(path);
+  for (int threads : {1, 2, 9}) {
+    ArchiveOptions options;
+    options.paths = {path};
+    options.batch_bytes = 64 << 10;
+    options.part_bytes_min = threads == 1 ? 0 : 1 << 20;
+    auto source = MakeArchiveSource(options);
+    ASSERT_TRUE(source->Open({}).ok());
+    EngineConfig config;
+    config.reorder_memory_bytes = 1;
+    config.spill_dir = "/nowhere";
+    ScanOptions scan;
+    scan.threads = threads;
+    scan.split_bytes_min = 1 << 20;
+    ScanCallbacks callbacks;
+    callbacks.on_alert = [](const Alert&) { FAIL() << "of a part of it"; };
+    ScanSummary summary;
+    const absl::Status status =
+        RunScan(config, scan, *source, callbacks, nullptr, &summary);
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    EXPECT_LT(summary.bytes, size) << threads << " threads";
   }
   std::remove(path.c_str());
 }
