@@ -23,11 +23,13 @@ void ExpectEqual(std::string_view what, const std::string& a,
   std::abort();
 }
 
-std::string RunKernel(const FastKernel& kernel, std::string_view line) {
+std::string RunKernel(const FastKernel& kernel, std::string_view line,
+                      IdentityCache* identities = nullptr) {
   const PaddedText text(line);
   std::string arena(line.size() + kFastArenaSlack, '\0');
   FastScratch scratch;
   scratch.arena = arena.data();
+  scratch.identities = identities;
   EventView view;
   const char* const begin = text.view().data();
   const char* const end = begin + text.view().size();
@@ -46,6 +48,11 @@ void Fuzz(std::string_view line) {
   const std::string first = RunKernel(FastKernels().front(), line);
   for (const FastKernel& kernel : FastKernels().subspan(1)) {
     ExpectEqual("kernels", first, RunKernel(kernel, line));
+  }
+  IdentityCache identities;  // Asked the second time for what it was told.
+  for (int i = 0; i < 2; ++i) {
+    ExpectEqual("with known identities", first,
+                RunKernel(FastKernels().front(), line, &identities));
   }
   Decoder fast;
   Decoder slow(DecoderOptions{.slow_path_only = true});
