@@ -239,10 +239,10 @@ void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
   Settle(place, context);
   const RefusalGroup& group = *judged.group;
   const std::array<const std::string*, 2> keys = {&group.client, &place.prefix};
-  if (judged.rest_begin < group.kept.size()) {
-    // What was dropped between the first and the last N: its agents and paths.
-    const SmallestHashes agents = group.Agents();
-    const SmallestHashes paths = group.Paths();
+  if (group.dropped > 0 && judged.rest_begin < group.kept.size()) {
+    // Of those that were dropped between the first and the last N; what the
+    // last have may be new only later.
+    const SmallestHashes& agents = group.gone_agents;
     spray_.AddAgents(UnitOf(group, place), agents,
                      group.kept[judged.rest_begin].time, &place.unit);
     for (const std::string* key : keys) {
@@ -251,7 +251,7 @@ void UnauthorizedBurst::OnRest(const Judged& judged, Place& place,
       Settle(*client, context);
       if (client->burst == nullptr) continue;
       for (uint64_t agent : agents) client->burst->agents.Add(agent);
-      for (uint64_t path : paths) client->burst->paths.Add(path);
+      for (uint64_t path : group.gone_paths) client->burst->paths.Add(path);
     }
   }
   uint64_t weight = CappedSum(1, group.dropped);

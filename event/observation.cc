@@ -60,18 +60,6 @@ void EncodedSample::Clear() {
 
 // ---------------------------------------------------------------- refusal
 
-SmallestHashes RefusalGroup::Paths() const {
-  SmallestHashes paths = gone_paths;
-  for (const Refusal& refusal : kept) paths.Add(refusal.path);
-  return paths;
-}
-
-SmallestHashes RefusalGroup::Agents() const {
-  SmallestHashes agents = gone_agents;
-  for (const Refusal& refusal : kept) agents.Add(refusal.agent);
-  return agents;
-}
-
 void RefusalGroup::ForgetTexts(const Refusal& refusal) {
   gone_paths.Add(refusal.path);
   gone_agents.Add(refusal.agent);

@@ -109,9 +109,6 @@ struct alignas(64) RefusalGroup {
   SmallTextSet claimed_ips;
 
   uint64_t count() const { return kept.size() + dropped; }
-  // The smallest hashes of all, kept or not.
-  SmallestHashes Paths() const;
-  SmallestHashes Agents() const;
 
   void Add(const Refusal& refusal);
   // REQUIRES: equal identity.
@@ -119,7 +116,8 @@ struct alignas(64) RefusalGroup {
   // Forgets the content, but keeps its memory; the identity stays.
   void Clear();
 
-  // Of those that are not kept, and perhaps of others.
+  // The smallest hashes of those that are not kept, and of those that came
+  // again.
   SmallestHashes gone_paths;
   SmallestHashes gone_agents;
 

@@ -418,8 +418,8 @@ void AppendJson(const RefusalGroup& value, std::string* out) {
   }
   json.EndArray();
   json.Field("dropped", static_cast<int64_t>(value.dropped));
-  Hashes("paths", value.Paths(), &json);
-  Hashes("agents", value.Agents(), &json);
+  Hashes("paths", value.gone_paths, &json);
+  Hashes("agents", value.gone_agents, &json);
   if (value.client_internal) {
     json.Key("client_internal");
     json.Bool(true);

@@ -49,6 +49,32 @@ TEST(UnauthorizedBurst, FloodInOneMinuteIsCountedExactly) {
             Words({"burst:high:731"}));
 }
 
+// Of more failures than N in a minute the last are told at its end, as they
+// came: what only the last of them has was not there before. (A workload's new
+// token, and then a failure of something else.)
+TEST(UnauthorizedBurst, WhatTheLastOfAMinuteHasWasNotThereBefore) {
+  const AuditLine workload = Failure("10.0.3.9");
+  const Nanos step = kSecond / 4;
+  const Nanos late = kMinute + 45 * kSecond;
+  for (const int dropped : {0, 100}) {
+    Lines lines;
+    // 150 in the first minute, 180 in the second, or so many more.
+    lines.Repeat(330 + dropped, kMinute - 150 * step, step, workload);
+    lines.Add(AuditLine()
+                  .Account("shop", "cart")
+                  .From("10.0.3.9")
+                  .Agent("curl/8")
+                  .Uri("/api/v1/namespaces/shop/pods")
+                  .At(late - kSecond));
+    Lines another = lines;
+    another.Add(Failure("10.0.3.9").Agent("other/1").At(kMinute * 2 - 1000));
+    EXPECT_EQ(lines.Verdicts(kName),
+              Words({fmt::format("workload:low:{}", 330 + dropped)}));
+    EXPECT_EQ(another.Verdicts(kName),
+              Words({fmt::format("burst:high:{}", 331 + dropped)}));
+  }
+}
+
 // No Klaxon writes such observations, but `judge` reads what it is given.
 TEST(UnauthorizedBurst, ForgedNumbersDoNotMakeCountsSmall) {
   Lines lines;
