@@ -60,20 +60,28 @@ void EncodedSample::Clear() {
 
 // ---------------------------------------------------------------- refusal
 
-void RefusalGroup::ForgetTexts(const Refusal& refusal) {
+void RefusalGroup::NoteTexts(const Refusal& refusal) {
   gone_paths.Add(refusal.path);
   gone_agents.Add(refusal.agent);
 }
 
+// Nobody sends one request twice with other texts. If somebody says so, those
+// of all are noted, whichever comes first.
+void RefusalGroup::NoteOthers(const Refusal& gone, const Refusal& stays) {
+  if (gone.path == stays.path && gone.agent == stays.agent) return;
+  NoteTexts(gone);
+  NoteTexts(stays);
+}
+
 void RefusalGroup::Drop(const Refusal& refusal) {
-  ForgetTexts(refusal);
+  NoteTexts(refusal);
   dropped = CappedSum(dropped, times.Take(refusal.request));
 }
 
 void RefusalGroup::Add(const Refusal& refusal) {
-  kept.Add(refusal, keep, [&](const Refusal& gone, bool again) {
-    if (!again) return Drop(gone);
-    ForgetTexts(gone);
+  kept.Add(refusal, keep, [&](const Refusal& gone, const Refusal* stays) {
+    if (stays == nullptr) return Drop(gone);
+    NoteOthers(gone, *stays);
     times.AddOne(gone.request);
   });
 }
@@ -102,9 +110,9 @@ void RefusalGroup::Merge(const RefusalGroup& other) {
   gone_paths.Merge(other.gone_paths);
   gone_agents.Merge(other.gone_agents);
   // All that came again are told before any that goes.
-  kept.Merge(other.kept, keep, [&](const Refusal& gone, bool again) {
-    if (again) {
-      ForgetTexts(gone);
+  kept.Merge(other.kept, keep, [&](const Refusal& gone, const Refusal* stays) {
+    if (stays != nullptr) {
+      NoteOthers(gone, *stays);
       return both.push_back(gone.request);
     }
     merge_times();

@@ -116,14 +116,14 @@ struct alignas(64) RefusalGroup {
   // Forgets the content, but keeps its memory; the identity stays.
   void Clear();
 
-  // The smallest hashes of those that are not kept, and of those that came
-  // again.
+  // The smallest hashes of those that were dropped.
   SmallestHashes gone_paths;
   SmallestHashes gone_agents;
 
  private:
   void Drop(const Refusal& refusal);
-  void ForgetTexts(const Refusal& refusal);
+  void NoteTexts(const Refusal& refusal);
+  void NoteOthers(const Refusal& gone, const Refusal& stays);
 };
 
 // ---------------------------------------------------------------- sighting

@@ -196,7 +196,7 @@ void KeptRefusals::MarkAll() {
 }
 
 void KeptRefusals::MergeAll(const KeptRefusals& other,
-                            std::vector<Refusal>* gone) {
+                            std::vector<Again>* gone) {
   Straighten();
   const auto here = static_cast<ptrdiff_t>(list_.size());
   list_.insert(list_.end(), other.begin(), other.end());
@@ -212,7 +212,7 @@ void KeptRefusals::MergeAll(const KeptRefusals& other,
   size_t distinct = 0;
   for (const Refusal& refusal : list_) {
     if (distinct > 0 && list_[distinct - 1].request == refusal.request) {
-      gone->push_back(refusal);
+      gone->push_back({refusal, list_[distinct - 1]});
     } else {
       list_[distinct++] = refusal;
     }

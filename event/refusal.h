@@ -84,7 +84,8 @@ class RequestTimes {
 
 // Distinct by request, in order (Refusal's: by time first), at most 2·N: the
 // first N and the last N. Those it gives up are handed to the caller's
-// `on_gone(refusal, again)`; `again`: its request stays, with an earlier stamp.
+// `on_gone(refusal, stays)`; `*stays`: the same request, with a stamp no later;
+// null: its request goes with it.
 // Only requests that are kept can be recognised again.
 class KeptRefusals {
  public:
@@ -123,11 +124,11 @@ class KeptRefusals {
   template <typename OnGone>
   void Add(const Refusal& refusal, uint32_t keep, OnGone on_gone) {
     if (const Refusal* held = Find(refusal.request); held != nullptr) {
-      if (*held == refusal) return on_gone(refusal, true);
+      if (*held == refusal) return on_gone(refusal, held);
       AddAgain(refusal, on_gone);
     } else if (list_.size() == 2 * size_t{keep} && keep > 0 &&
                refusal >= back()) {
-      on_gone(Replace(refusal, keep), false);
+      on_gone(Replace(refusal, keep), nullptr);
     } else if (list_.empty() || refusal >= back()) {
       Append(refusal);
       Shorten(keep, on_gone);
@@ -138,13 +139,17 @@ class KeptRefusals {
   }
   template <typename OnGone>
   void Merge(const KeptRefusals& other, uint32_t keep, OnGone on_gone) {
-    std::vector<Refusal> gone;
+    std::vector<Again> gone;
     MergeAll(other, &gone);
-    for (const Refusal& refusal : gone) on_gone(refusal, true);
+    for (const Again& again : gone) on_gone(again.gone, &again.stays);
     Shorten(keep, on_gone);
   }
 
  private:
+  struct Again {
+    Refusal gone;
+    Refusal stays;
+  };
   // Up to so many need no more than one word of marks.
   static constexpr size_t kFew = 16;
   // More have one for every four.
@@ -179,15 +184,15 @@ class KeptRefusals {
     few_ = kUnmarked;
   }
   // Both into one list, each request once; `gone` gets the others.
-  void MergeAll(const KeptRefusals& other, std::vector<Refusal>* gone);
+  void MergeAll(const KeptRefusals& other, std::vector<Again>* gone);
 
   template <typename OnGone>
   void AddAgain(const Refusal& refusal, OnGone on_gone) {
     KeptRefusals one;
     one.push_back(refusal);
-    std::vector<Refusal> gone;
+    std::vector<Again> gone;
     MergeAll(one, &gone);
-    for (const Refusal& r : gone) on_gone(r, true);
+    for (const Again& again : gone) on_gone(again.gone, &again.stays);
   }
   // Past 2·N the middle goes.
   template <typename OnGone>
@@ -197,7 +202,7 @@ class KeptRefusals {
     Straighten();
     const auto begin = list_.begin() + keep;
     const auto end = begin + static_cast<ptrdiff_t>(list_.size() - max);
-    for (auto it = begin; it != end; ++it) on_gone(*it, false);
+    for (auto it = begin; it != end; ++it) on_gone(*it, nullptr);
     list_.erase(begin, end);
     Unmark();
   }

@@ -313,7 +313,7 @@ void Scan::Count(const Observations& observations,
 void Scan::FinishSorter(size_t sorter) {
   {
     std::lock_guard lock(result_mutex_);
-    if (--workers_left_[sorter] > 0) return;
+    if (--workers_left_[sorter] > 0 || !status_.ok()) return;
   }
   const absl::Status status = sorters_[sorter]->Finish();
   if (!status.ok()) Fail(status);

@@ -77,8 +77,11 @@ TEST_P(KeptRefusalsOfN, AreTheFirstAndTheLastN) {
     KeptRefusals kept;
     Model model;
     std::vector<Gone> gone;
-    const auto on_gone = [&](const Refusal& refusal, bool again) {
-      gone.push_back({refusal, again});
+    const auto on_gone = [&](const Refusal& refusal, const Refusal* stays) {
+      gone.push_back({refusal, stays != nullptr});
+      if (stays == nullptr) return;
+      EXPECT_EQ(stays->request, refusal.request);
+      EXPECT_LE(*stays, refusal);
     };
     EventTime now = 1000;
     for (int step = 0; step < 200; ++step) {
@@ -87,7 +90,7 @@ TEST_P(KeptRefusalsOfN, AreTheFirstAndTheLastN) {
         KeptRefusals other;
         for (uint64_t n = random() % (step % 3 == 0 ? 40 : 5); n > 0; --n) {
           other.Add(RandomRefusal(&random, now), keep,
-                    [](const Refusal&, bool) {});
+                    [](const Refusal&, const Refusal*) {});
         }
         kept.Merge(other, keep, on_gone);
         model.Merge(ListOf(other), keep);
@@ -129,7 +132,8 @@ TEST(KeptRefusals, KnowWhatTheyHoldThroughoutAFlood) {
                                        : kind(static_cast<uint64_t>(now));
         const Refusal refusal{now, request, random(), random()};
         sent.push_back(request);
-        kept.Add(refusal, keep, [&](const Refusal&, bool) { ++gone; });
+        kept.Add(refusal, keep,
+                 [&](const Refusal&, const Refusal*) { ++gone; });
         model.Merge({refusal}, keep);
         ASSERT_EQ(gone, model.gone.size()) << "keep " << keep << ", " << now;
       }
