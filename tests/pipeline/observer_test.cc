@@ -21,12 +21,17 @@
 namespace klaxon {
 namespace {
 
+template <typename OnEvent>
+void Decode(const std::string& line, Decoder* decoder, OnEvent on_event) {
+  const std::string padded = line + std::string(kDecodePadding, '\0');
+  decoder->DecodeLine(std::string_view(padded).substr(0, line.size()),
+                      on_event);
+}
+
 void ObserveLine(const std::string& line, Observer* observer) {
   Decoder decoder;
-  const std::string padded = line + std::string(kDecodePadding, '\0');
-  decoder.DecodeLine(
-      std::string_view(padded).substr(0, line.size()),
-      [&](const EventView& event) { observer->Observe(event, ""); });
+  Decode(line, &decoder,
+         [&](const EventView& event) { observer->Observe(event, ""); });
 }
 
 std::vector<std::string> Encoded(const Observations& observations) {
@@ -92,17 +97,15 @@ TEST(Observer, ObservesTheSameOfCallersThatWereSeenBefore) {
     // Two clusters, of which each has that caller.
     const std::string_view cluster = random() % 2 == 0 ? "" : "other";
     const std::string text = line.Json();
-    const std::string padded = text + std::string(kDecodePadding, '\0');
     int events = 0;
-    decoder.DecodeLine(std::string_view(padded).substr(0, text.size()),
-                       [&](const EventView& event) {
-                         ++events;
-                         observer.Observe(event, cluster);
-                         EventView unknown = event;
-                         unknown.identity = IdentityKey();
-                         unknown.identity_number = 0;
-                         plain.Observe(unknown, cluster);
-                       });
+    Decode(text, &decoder, [&](const EventView& event) {
+      ++events;
+      observer.Observe(event, cluster);
+      EventView unknown = event;
+      unknown.identity = IdentityKey();
+      unknown.identity_number = 0;
+      plain.Observe(unknown, cluster);
+    });
     ASSERT_EQ(events, 1) << text;
     if (i % 5'000 == 4'999) {
       ASSERT_EQ(Encoded(observer.Take()), Encoded(plain.Take())) << i;
@@ -121,11 +124,9 @@ TEST(Observer, ObservesTheSameInMoreClustersThanItRemembers) {
     for (int cluster = 0; cluster < 1'500; ++cluster) {
       const std::string text =
           AuditLine().User("dana").From("10.0.0.7").Agent("kubectl/v1").Json();
-      const std::string padded = text + std::string(kDecodePadding, '\0');
-      decoder.DecodeLine(std::string_view(padded).substr(0, text.size()),
-                         [&](const EventView& event) {
-                           observer.Observe(event, fmt::format("c{}", cluster));
-                         });
+      Decode(text, &decoder, [&](const EventView& event) {
+        observer.Observe(event, fmt::format("c{}", cluster));
+      });
       if (!observer.full() && cluster < 1'499) continue;
       for (const Sighting& sighting : observer.Take().sightings) {
         EXPECT_EQ(sighting.user, "dana");
@@ -154,12 +155,10 @@ TEST(Observer, TellsMinutesApartBeforeAndAfterTheEpoch) {
         const size_t at = text.find(key) + std::string_view(key).size() + 3;
         text.replace(at, text.find('"', at) - at, stamp);
       }
-      const std::string padded = text + std::string(kDecodePadding, '\0');
-      decoder.DecodeLine(std::string_view(padded).substr(0, text.size()),
-                         [&](const EventView& event) {
-                           ++requests[MinuteOf(event.time())];
-                           observer.Observe(event, "");
-                         });
+      Decode(text, &decoder, [&](const EventView& event) {
+        ++requests[MinuteOf(event.time())];
+        observer.Observe(event, "");
+      });
     }
   }
   ASSERT_EQ(requests.size(), 7u * 4);
