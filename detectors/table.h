@@ -64,9 +64,7 @@ class TableBase : public Persistent {
 template <typename V>
 class Table final : public TableBase {
  public:
-  explicit Table(TableOptions options) : TableBase(options) {
-    lists_.fill({kNone, kNone});
-  }
+  explicit Table(TableOptions options) : TableBase(options) {}
 
   // `at`, where given, is where `key` was found before, or a new handle; it
   // becomes where the key is now. Where it holds nothing is searched.
@@ -146,8 +144,9 @@ class Table final : public TableBase {
       return;
     }
     oldest_ = kMaxTime;
-    for (const List& list : lists_) {
+    for (List& list : lists_) {
       while (list.head != kNone) {
+        Settle(list);
         const EventTime touched = node(list.head).touched;
         if (now - touched <= options_.expiry) {
           oldest_ = std::min(oldest_, touched);
@@ -167,7 +166,7 @@ class Table final : public TableBase {
   template <typename Visit>
   void ForEach(Visit visit) {
     for (const List& list : lists_) {
-      for (uint32_t id = list.head; id != kNone; id = node(id).next) {
+      for (const uint32_t id : InOrder(list)) {
         visit(slot(id).key.view(), slot(id).value);
       }
     }
@@ -177,7 +176,7 @@ class Table final : public TableBase {
     out->Uint(evicted_);
     out->Uint(index_.size());
     for (const List& list : lists_) {
-      for (uint32_t id = list.head; id != kNone; id = node(id).next) {
+      for (const uint32_t id : InOrder(list)) {
         const Slot& s = slot(id);
         out->Text(s.key.view());
         out->Int(node(id).touched);
@@ -200,8 +199,8 @@ class Table final : public TableBase {
       node(id).hash = hash;
       index_.Add(hash, id);
       const EventTime touched = in->Int();
-      node(id).weight = static_cast<uint32_t>(
-          std::clamp<uint64_t>(in->Uint(), 1, UINT32_MAX));
+      node(id).weight = static_cast<uint16_t>(
+          std::clamp<uint64_t>(in->Uint(), 1, kWeightMax));
       s.value.Load(in);
       if (!in->ok() || known) return false;
       Link(id, touched);
@@ -214,28 +213,40 @@ class Table final : public TableBase {
   // Small: every table of every cluster that has a key has a page.
   static constexpr size_t kPageSlots = 128;
   static constexpr size_t kClasses = 16;
+  static constexpr uint16_t kWeightMax = UINT16_MAX;  // Of the last class.
 
   struct Slot {
     TableKey key;
     V value{};
   };
-  // Apart from the slots: a touch changes three of them, and those of a few
-  // thousand keys fit into a cache that the values would not.
+  // Apart from the slots: those of a few thousand keys fit into a cache that
+  // the values would not.
   struct Node {
     EventTime touched = 0;
-    uint32_t weight = 0;      // Touches; saturates.
-    uint32_t generation = 0;  // How many keys this slot has given up.
+    uint64_t turn : 48 = 0;    // Of its last touch, of all of the table's.
+    uint64_t weight : 16 = 0;  // Touches; saturates.
+    uint32_t generation = 0;   // How many keys this slot has given up.
     uint32_t prev = kNone;
     uint32_t next = kNone;
     uint32_t hash = 0;  // Of the key.
   };
+  static_assert(sizeof(Node) == 32);
   struct Page {
     std::array<Node, kPageSlots> nodes;
     std::array<Slot, kPageSlots> slots;
   };
+  // The keys of a class. Those at its head stand in the order of their touches;
+  // behind them is who was touched from turn `loose` on, where a further touch
+  // moves nobody: most keys that are touched again were so a short while ago.
+  // These are put in order when it is asked who was touched longest ago, and
+  // those at the head are gone: at most once for as many touches as there are
+  // keys to sort.
   struct List {
-    uint32_t head;  // Touched longest ago.
-    uint32_t tail;
+    uint32_t head = kNone;
+    uint32_t tail = kNone;
+    uint32_t last = kNone;    // Was touched last.
+    bool disordered = false;  // Else the loose ones too stand in order.
+    uint64_t loose = 0;
   };
 
   Slot& slot(uint32_t id) {
@@ -288,43 +299,95 @@ class Table final : public TableBase {
   void Relink(uint32_t id, EventTime now) {
     Node& n = node(id);
     List& before = ListOf(n.weight);
-    if (n.weight != UINT32_MAX) ++n.weight;
-    List& after = ListOf(n.weight);
-    if (&before == &after && after.tail == id && n.touched <= now) {
-      n.touched = now;  // As most often in a run of one key.
-      return;
+    const uint16_t weight = n.weight == kWeightMax ? kWeightMax : n.weight + 1;
+    List& after = ListOf(weight);
+    if (&before == &after && n.turn >= after.loose) {
+      const EventTime newest = node(after.last).touched;
+      if (now >= newest || id != after.last) {
+        after.disordered |= id != after.last;
+        after.last = id;
+        n.touched = std::max(now, newest);
+        n.turn = ++turns_;
+        n.weight = weight;
+        return;
+      }
     }
-    Unlink(n, before);
-    Link(id, n, after, now);
+    Unlink(id, before);
+    n.weight = weight;
+    Link(id, now);
   }
 
   void Link(uint32_t id, EventTime now) {
     Node& n = node(id);
-    Link(id, n, ListOf(n.weight), now);
-  }
-  void Link(uint32_t id, Node& n, List& list, EventTime now) {
+    List& list = ListOf(n.weight);
     n.prev = list.tail;
     n.next = kNone;
     if (list.tail == kNone) {
       list.head = id;
     } else {
-      Node& last = node(list.tail);
+      node(list.tail).next = id;
       // A late observation must not break the order that expiry relies on.
-      now = std::max(now, last.touched);
-      last.next = id;
+      now = std::max(now, node(list.last).touched);
     }
-    list.tail = id;
+    list.tail = list.last = id;
     n.touched = now;
+    n.turn = ++turns_;
     oldest_ = std::min(oldest_, now);
   }
 
-  void Unlink(const Node& n, List& list) {
+  void Unlink(uint32_t id, List& list) {
+    // Who was touched before the last one?
+    if (id == list.last) PutInOrder(list);
+    const Node& n = node(id);
     (n.prev == kNone ? list.head : node(n.prev).next) = n.next;
     (n.next == kNone ? list.tail : node(n.next).prev) = n.prev;
+    if (id == list.last) list.last = list.tail;
+  }
+
+  // All of them, by turn.
+  std::vector<uint32_t> InOrder(const List& list) const {
+    std::vector<uint32_t> ids;
+    for (uint32_t id = list.head; id != kNone; id = node(id).next) {
+      ids.push_back(id);
+    }
+    if (list.disordered) SortLoose(list, &ids);
+    return ids;
+  }
+  void SortLoose(const List& list, std::vector<uint32_t>* ids) const {
+    const auto loose = std::partition_point(
+        ids->begin(), ids->end(),
+        [&](uint32_t id) { return node(id).turn < list.loose; });
+    std::sort(loose, ids->end(), [this](uint32_t a, uint32_t b) {
+      return node(a).turn < node(b).turn;
+    });
+  }
+
+  void PutInOrder(List& list) {
+    if (!list.disordered) return;
+    std::vector<uint32_t> loose;
+    uint32_t before = list.tail;
+    for (; before != kNone && node(before).turn >= list.loose;
+         before = node(before).prev) {
+      loose.push_back(before);
+    }
+    SortLoose(list, &loose);
+    for (const uint32_t id : loose) {
+      node(id).prev = before;
+      (before == kNone ? list.head : node(before).next) = id;
+      before = id;
+    }
+    node(before).next = kNone;
+    list.tail = before;
+    list.disordered = false;
+    list.loose = turns_ + 1;
+  }
+  // Who was touched longest ago is the first. REQUIRES: there is one.
+  void Settle(List& list) {
+    if (node(list.head).turn >= list.loose) PutInOrder(list);
   }
 
   void Remove(uint32_t id) {
-    Unlink(node(id), ListOf(node(id).weight));
+    Unlink(id, ListOf(node(id).weight));
     index_.Remove(node(id).hash, id);
     Free(id);
   }
@@ -338,8 +401,9 @@ class Table final : public TableBase {
 
   template <typename OnRemove>
   void EvictOne(OnRemove on_remove) {
-    for (const List& list : lists_) {
+    for (List& list : lists_) {
       if (list.head == kNone) continue;
+      Settle(list);
       Slot& s = slot(list.head);
       on_remove(s.key.view(), s.value);
       Remove(list.head);
@@ -362,7 +426,7 @@ class Table final : public TableBase {
     index_.clear();
     free_.clear();
     for (uint32_t id = used_; id-- > 0;) Free(id);
-    lists_.fill({kNone, kNone});
+    lists_.fill(List());
     oldest_ = kMaxTime;
   }
 
@@ -371,6 +435,7 @@ class Table final : public TableBase {
   std::vector<uint32_t> free_;
   uint32_t used_ = 0;
   EventTime oldest_ = kMaxTime;  // Nothing was touched before.
+  uint64_t turns_ = 0;           // Touches so far.
   std::array<List, kClasses> lists_;
 };
 

@@ -27,6 +27,8 @@ struct Number {
 struct Held {
   std::string key;
   uint64_t value;
+  EventTime touched;
+  uint64_t weight;
   bool operator==(const Held&) const = default;
 };
 
@@ -72,7 +74,8 @@ class Model {
     std::vector<Held> held;
     for (int cls = 0; cls < 64; ++cls) {
       for (const Entry& e : entries_) {
-        if (ClassOf(e) == cls) held.push_back({e.key, e.value});
+        if (ClassOf(e) != cls) continue;
+        held.push_back({e.key, e.value, e.touched, e.weight});
       }
     }
     return held;
@@ -106,12 +109,33 @@ class Model {
   std::vector<std::string> removed_;
 };
 
-std::vector<Held> InOrder(Table<Number>* table) {
-  std::vector<Held> held;
-  table->ForEach([&](std::string_view key, const Number& number) {
-    held.push_back({std::string(key), number.value});
-  });
+std::string Save(const Table<Number>& table) {
+  std::string bytes;
+  WireWriter w(&bytes);
+  table.Save(&w);
+  return bytes;
+}
+
+std::vector<Held> InOrder(const Table<Number>& table) {
+  const std::string bytes = Save(table);
+  WireReader r(bytes);
+  r.Uint();  // Evictions.
+  std::vector<Held> held(r.Count());
+  for (Held& h : held) {
+    h.key = r.Text();
+    h.touched = r.Int();
+    h.weight = r.Uint();
+    h.value = r.Uint();
+  }
+  EXPECT_TRUE(r.done());
   return held;
+}
+
+std::vector<std::string> Visited(Table<Number>* table) {
+  std::vector<std::string> keys;
+  table->ForEach(
+      [&](std::string_view key, const Number&) { keys.emplace_back(key); });
+  return keys;
 }
 
 std::vector<std::string> Sorted(std::vector<std::string> keys) {
@@ -148,16 +172,19 @@ class Pair {
     model_.ExpireUntil(now);
   }
   void Reload() {
-    std::string bytes;
-    WireWriter w(&bytes);
-    table_.Save(&w);
+    const std::string bytes = Save(table_);
     WireReader r(bytes);
     EXPECT_TRUE(table_.Load(&r) && r.done());
     handles_.clear();
   }
   void Check() {
-    ASSERT_EQ(InOrder(&table_), model_.InOrder());
-    ASSERT_EQ(table_.size(), model_.InOrder().size());
+    const std::vector<Held> held = InOrder(table_);
+    ASSERT_EQ(held, model_.InOrder());
+    ASSERT_EQ(table_.size(), held.size());
+    const std::vector<std::string> visited = Visited(&table_);
+    ASSERT_TRUE(std::equal(
+        visited.begin(), visited.end(), held.begin(), held.end(),
+        [](const std::string& key, const Held& h) { return key == h.key; }));
     ASSERT_EQ(Sorted(removed_), Sorted(model_.removed()));
     for (const auto& [key, at] : handles_) {
       table_.Prefetch(at);
