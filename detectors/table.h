@@ -146,7 +146,7 @@ class Table final : public TableBase {
     oldest_ = kMaxTime;
     for (List& list : lists_) {
       while (list.head != kNone) {
-        Settle(list);
+        PutHeadInOrder(list);
         const EventTime touched = node(list.head).touched;
         if (now - touched <= options_.expiry) {
           oldest_ = std::min(oldest_, touched);
@@ -213,7 +213,8 @@ class Table final : public TableBase {
   // Small: every table of every cluster that has a key has a page.
   static constexpr size_t kPageSlots = 128;
   static constexpr size_t kClasses = 16;
-  static constexpr uint16_t kWeightMax = UINT16_MAX;  // Of the last class.
+  static constexpr uint16_t kWeightMax = 1
+                                         << (kClasses - 1);  // More is as good.
 
   struct Slot {
     TableKey key;
@@ -222,8 +223,9 @@ class Table final : public TableBase {
   // Apart from the slots: those of a few thousand keys fit into a cache that
   // the values would not.
   struct Node {
-    EventTime touched = 0;
-    uint64_t turn : 48 = 0;    // Of its last touch, of all of the table's.
+    EventTime touched = kNoTime;
+    // Its last touch, of all of the table's: eight years of a million a second.
+    uint64_t turn : 48 = 0;
     uint64_t weight : 16 = 0;  // Touches; saturates.
     uint32_t generation = 0;   // How many keys this slot has given up.
     uint32_t prev = kNone;
@@ -237,15 +239,16 @@ class Table final : public TableBase {
   };
   // The keys of a class. Those at its head stand in the order of their touches;
   // behind them is who was touched from turn `loose` on, where a further touch
-  // moves nobody: most keys that are touched again were so a short while ago.
-  // These are put in order when it is asked who was touched longest ago, and
-  // those at the head are gone: at most once for as many touches as there are
-  // keys to sort.
+  // moves nobody: else it changes three nodes, and most keys that are touched
+  // again were so a short while ago. These are put in order when somebody must
+  // know the first or the last of them; until then there were at least as many
+  // touches as there are keys to sort.
   struct List {
     uint32_t head = kNone;
     uint32_t tail = kNone;
-    uint32_t last = kNone;    // Was touched last.
-    bool disordered = false;  // Else the loose ones too stand in order.
+    uint32_t last = kNone;       // Was touched last; none: that one went.
+    bool disordered = false;     // Else the loose ones too stand in order.
+    EventTime newest = kNoTime;  // No key was touched later.
     uint64_t loose = 0;
   };
 
@@ -298,50 +301,56 @@ class Table final : public TableBase {
   // One that is touched again.
   void Relink(uint32_t id, EventTime now) {
     Node& n = node(id);
-    List& before = ListOf(n.weight);
-    const uint16_t weight = n.weight == kWeightMax ? kWeightMax : n.weight + 1;
-    List& after = ListOf(weight);
-    if (&before == &after && n.turn >= after.loose) {
-      const EventTime newest = node(after.last).touched;
-      if (now >= newest || id != after.last) {
-        after.disordered |= id != after.last;
-        after.last = id;
-        n.touched = std::max(now, newest);
-        n.turn = ++turns_;
-        n.weight = weight;
-        return;
-      }
+    const bool next_class = (n.weight & (n.weight + 1)) == 0;
+    List& list = ListOf(n.weight);
+    if (next_class || n.turn < list.loose || IsLate(list, now)) {
+      return Move(id, now);
     }
-    Unlink(id, before);
-    n.weight = weight;
+    list.disordered |= id != list.last;
+    list.last = id;
+    Stamp(n, list, now);
+    n.weight += n.weight < kWeightMax;
+  }
+  [[gnu::noinline]] void Move(uint32_t id, EventTime now) {
+    Node& n = node(id);
+    Unlink(id, ListOf(n.weight));
+    n.weight += n.weight < kWeightMax;
     Link(id, now);
+  }
+  // A touch at `now` comes late, and it is not known by how much.
+  static bool IsLate(const List& list, EventTime now) {
+    return list.last == kNone && now < list.newest;
+  }
+  // A late observation makes nobody older, and must not break the order that
+  // expiry relies on.
+  void Stamp(Node& n, List& list, EventTime now) {
+    list.newest = std::max({now, list.newest, n.touched});
+    n.touched = list.newest;
+    n.turn = ++turns_;
   }
 
   void Link(uint32_t id, EventTime now) {
     Node& n = node(id);
     List& list = ListOf(n.weight);
+    if (IsLate(list, now)) PutInOrder(list);
     n.prev = list.tail;
     n.next = kNone;
-    if (list.tail == kNone) {
-      list.head = id;
-    } else {
-      node(list.tail).next = id;
-      // A late observation must not break the order that expiry relies on.
-      now = std::max(now, node(list.last).touched);
-    }
+    (list.tail == kNone ? list.head : node(list.tail).next) = id;
     list.tail = list.last = id;
-    n.touched = now;
-    n.turn = ++turns_;
-    oldest_ = std::min(oldest_, now);
+    Stamp(n, list, now);
+    oldest_ = std::min(oldest_, n.touched);
   }
 
   void Unlink(uint32_t id, List& list) {
-    // Who was touched before the last one?
-    if (id == list.last) PutInOrder(list);
     const Node& n = node(id);
     (n.prev == kNone ? list.head : node(n.prev).next) = n.next;
     (n.next == kNone ? list.tail : node(n.next).prev) = n.prev;
-    if (id == list.last) list.last = list.tail;
+    if (list.head == kNone) {
+      list = List();
+    } else if (id == list.last) {
+      list.last = kNone;
+      if (!list.disordered) EndAtTail(list);
+    }
   }
 
   // All of them, by turn.
@@ -380,9 +389,14 @@ class Table final : public TableBase {
     list.tail = before;
     list.disordered = false;
     list.loose = turns_ + 1;
+    EndAtTail(list);
   }
-  // Who was touched longest ago is the first. REQUIRES: there is one.
-  void Settle(List& list) {
+  void EndAtTail(List& list) {
+    list.last = list.tail;
+    list.newest = node(list.tail).touched;
+  }
+  // The first is who was touched longest ago. REQUIRES: there is one.
+  void PutHeadInOrder(List& list) {
     if (node(list.head).turn >= list.loose) PutInOrder(list);
   }
 
@@ -403,7 +417,7 @@ class Table final : public TableBase {
   void EvictOne(OnRemove on_remove) {
     for (List& list : lists_) {
       if (list.head == kNone) continue;
-      Settle(list);
+      PutHeadInOrder(list);
       Slot& s = slot(list.head);
       on_remove(s.key.view(), s.value);
       Remove(list.head);
