@@ -81,9 +81,20 @@ run_ctest() {
 # librdkafka starts its threads by C11's thrd_create, which TSan does not know:
 # it crashes at the first malloc, on Debian 12 and 13.
 run_tsan() {
+  local shard pid pids=() status=0
+  for ((shard = 0; shard < jobs; ++shard)); do
+    run_tsan_shard "$shard" &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || status=1; done
+  return "$status"
+}
+
+run_tsan_shard() {
   local tests
   for tests in build/tsan/tests/{pipeline,ingest}_tests; do
-    "$tests" --gtest_brief=1 --gtest_filter='-*Kafka*' || return 1
+    GTEST_TOTAL_SHARDS=$jobs GTEST_SHARD_INDEX=$1 \
+      "$tests" --gtest_brief=1 --gtest_filter='-*Kafka*' || return 1
   done
 }
 

@@ -139,16 +139,13 @@ class Table final : public TableBase {
   }
   template <typename OnRemove>
   void ExpireUntil(EventTime now, OnRemove on_remove) {
-    if (options_.expiry == kMaxTime || oldest_ > now ||
-        now - oldest_ <= options_.expiry) {
-      return;
-    }
+    if (!IsOver(oldest_, now)) return;
     oldest_ = kMaxTime;
     for (List& list : lists_) {
       while (list.head != kNone) {
         PutHeadInOrder(list);
         const EventTime touched = node(list.head).touched;
-        if (now - touched <= options_.expiry) {
+        if (!IsOver(touched, now)) {
           oldest_ = std::min(oldest_, touched);
           break;
         }
@@ -163,10 +160,12 @@ class Table final : public TableBase {
 
   // Calls `visit(key, value)` for every key, weight class by class, each from
   // the key touched longest ago: an order that depends on the input alone.
+  // `visit` may look for keys, and neither touch nor erase any.
   template <typename Visit>
   void ForEach(Visit visit) {
-    for (const List& list : lists_) {
-      for (const uint32_t id : InOrder(list)) {
+    for (List& list : lists_) {
+      PutInOrder(list);
+      for (uint32_t id = list.head; id != kNone; id = node(id).next) {
         visit(slot(id).key.view(), slot(id).value);
       }
     }
@@ -252,6 +251,13 @@ class Table final : public TableBase {
     uint64_t loose = 0;
   };
 
+  // The last touch of a key: without it, to sort looks for a node at each step.
+  struct Turn {
+    uint64_t turn;
+    uint32_t id;
+    bool operator<(const Turn& o) const { return turn < o.turn; }
+  };
+
   Slot& slot(uint32_t id) {
     return pages_[id / kPageSlots].slots[id % kPageSlots];
   }
@@ -296,6 +302,14 @@ class Table final : public TableBase {
     }
     if (used_ == pages_.size() * kPageSlots) pages_.emplace_back();
     return used_++;
+  }
+
+  // Of stamps that are centuries apart the difference has no room in Nanos.
+  bool IsOver(EventTime touched, EventTime now) const {
+    return options_.expiry != kMaxTime &&
+           touched<now&& static_cast<uint64_t>(now) -
+                   static_cast<uint64_t>(
+                       touched)> static_cast<uint64_t>(options_.expiry);
   }
 
   // One that is touched again.
@@ -353,37 +367,36 @@ class Table final : public TableBase {
     }
   }
 
+  // The loose ones, by turn; `*before`: who stands before them.
+  std::vector<Turn> Loose(const List& list, uint32_t* before) const {
+    std::vector<Turn> loose;
+    uint32_t id = list.tail;
+    for (; id != kNone && node(id).turn >= list.loose; id = node(id).prev) {
+      loose.push_back({node(id).turn, id});
+    }
+    std::reverse(loose.begin(), loose.end());
+    if (list.disordered) std::sort(loose.begin(), loose.end());
+    *before = id;
+    return loose;
+  }
   // All of them, by turn.
   std::vector<uint32_t> InOrder(const List& list) const {
     std::vector<uint32_t> ids;
-    for (uint32_t id = list.head; id != kNone; id = node(id).next) {
-      ids.push_back(id);
-    }
-    if (list.disordered) SortLoose(list, &ids);
+    uint32_t before = kNone;
+    const std::vector<Turn> loose = Loose(list, &before);
+    for (; before != kNone; before = node(before).prev) ids.push_back(before);
+    std::reverse(ids.begin(), ids.end());
+    for (const Turn& turn : loose) ids.push_back(turn.id);
     return ids;
-  }
-  void SortLoose(const List& list, std::vector<uint32_t>* ids) const {
-    const auto loose = std::partition_point(
-        ids->begin(), ids->end(),
-        [&](uint32_t id) { return node(id).turn < list.loose; });
-    std::sort(loose, ids->end(), [this](uint32_t a, uint32_t b) {
-      return node(a).turn < node(b).turn;
-    });
   }
 
   void PutInOrder(List& list) {
     if (!list.disordered) return;
-    std::vector<uint32_t> loose;
-    uint32_t before = list.tail;
-    for (; before != kNone && node(before).turn >= list.loose;
-         before = node(before).prev) {
-      loose.push_back(before);
-    }
-    SortLoose(list, &loose);
-    for (const uint32_t id : loose) {
-      node(id).prev = before;
-      (before == kNone ? list.head : node(before).next) = id;
-      before = id;
+    uint32_t before = kNone;
+    for (const Turn& turn : Loose(list, &before)) {
+      node(turn.id).prev = before;
+      (before == kNone ? list.head : node(before).next) = turn.id;
+      before = turn.id;
     }
     node(before).next = kNone;
     list.tail = before;
