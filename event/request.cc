@@ -73,6 +73,9 @@ void ClassifyRequest(const EventView& event,
   view->part = PartOf(event, view->long_running);
   if (view->part == RequestPart::kIgnored) return;
   const UserView& user = event.user;
+  // A failed authentication, of nobody, has no end.
+  view->will_end = event.stage == Stage::kResponseStarted &&
+                   !view->long_running && !user.username.empty();
   view->on_resource = !event.object_ref.resource.empty();
   view->anonymous =
       user.username == kAnonymous || user.InGroup(kUnauthenticated);

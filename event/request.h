@@ -36,6 +36,10 @@ struct RequestView {
   // it there) unless the request was refused.
   std::string_view path;
   bool long_running = false;
+  // Has begun to be answered, is not long-running, and is counted at its end.
+  // kube-apiserver writes none; OpenShift's does, as there more is long-running
+  // (an import of images).
+  bool will_end = false;
   bool on_resource = false;  // objectRef names a resource.
   bool public_path = false;
   bool discovery = false;    // A discovery path.

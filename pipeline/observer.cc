@@ -358,7 +358,7 @@ void Observer::Count(const RequestView& request, Cluster* cluster) {
   ++fact.events;
   ++fact.stages[static_cast<size_t>(event.stage)];
   if (event.odd != 0) ++fact.odd_events;
-  if (request.part == RequestPart::kIgnored) return;
+  if (request.part == RequestPart::kIgnored || request.will_end) return;
   ++fact.requests;
   if (request.long_running) {
     const uint64_t hash = XXH3_64bits_withSeed(
@@ -491,9 +491,7 @@ void Observer::See(const RequestView& request, Identity* identity,
   run.flags = flags;
   run.first = std::min(run.first, time);
   run.last = std::max(run.last, time);
-  // A request that is neither long-running nor over yet is counted at its end.
-  if (request.part == RequestPart::kJudged &&
-      (request.long_running || event.stage != Stage::kResponseStarted)) {
+  if (request.part == RequestPart::kJudged && !request.will_end) {
     ++run.requests;
   }
   if (identity->sample_time == kNoTime || time <= identity->sample_time) {
