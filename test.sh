@@ -78,16 +78,22 @@ run_ctest() {
   ctest --test-dir "build/$1" -R '^kafka\.real$' --output-on-failure --no-tests=error
 }
 
+# wait_for PID...: fails if one of them did.
+wait_for() {
+  local pid status=0
+  for pid; do wait "$pid" || status=1; done
+  return "$status"
+}
+
 # librdkafka starts its threads by C11's thrd_create, which TSan does not know:
 # it crashes at the first malloc, on Debian 12 and 13.
 run_tsan() {
-  local shard pid pids=() status=0
+  local shard pids=()
   for ((shard = 0; shard < jobs; ++shard)); do
     run_tsan_shard "$shard" &
     pids+=($!)
   done
-  for pid in "${pids[@]}"; do wait "$pid" || status=1; done
-  return "$status"
+  wait_for "${pids[@]}"
 }
 
 run_tsan_shard() {
@@ -100,7 +106,7 @@ run_tsan_shard() {
 
 # Each fuzzer of build/asan, all at once; a copy of the corpus may grow.
 run_fuzzers() {
-  local fuzzer name pids=() status=0
+  local fuzzer name pids=()
   for fuzzer in build/asan/tests/fuzz/fuzz_*; do
     [[ -f $fuzzer && -x $fuzzer ]] || continue
     name=$(basename "$fuzzer")
@@ -114,9 +120,7 @@ run_fuzzers() {
     echo 'build/asan/tests/fuzz holds no fuzzer'
     return 1
   fi
-  local pid
-  for pid in "${pids[@]}"; do wait "$pid" || status=1; done
-  return "$status"
+  wait_for "${pids[@]}"
 }
 
 install_missing "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"

@@ -212,8 +212,8 @@ class Table final : public TableBase {
   // Small: every table of every cluster that has a key has a page.
   static constexpr size_t kPageSlots = 128;
   static constexpr size_t kClasses = 16;
-  static constexpr uint16_t kWeightMax = 1
-                                         << (kClasses - 1);  // More is as good.
+  // That of the last class: more says no more.
+  static constexpr uint16_t kWeightMax = 1 << (kClasses - 1);
 
   struct Slot {
     TableKey key;
@@ -304,12 +304,13 @@ class Table final : public TableBase {
     return used_++;
   }
 
-  // Of stamps that are centuries apart the difference has no room in Nanos.
+  // Not touched for longer than the expiry.
   bool IsOver(EventTime touched, EventTime now) const {
-    return options_.expiry != kMaxTime &&
-           touched<now&& static_cast<uint64_t>(now) -
-                   static_cast<uint64_t>(
-                       touched)> static_cast<uint64_t>(options_.expiry);
+    if (options_.expiry == kMaxTime || touched >= now) return false;
+    // Of stamps that are centuries apart the difference has no room in Nanos.
+    const uint64_t age =
+        static_cast<uint64_t>(now) - static_cast<uint64_t>(touched);
+    return age > static_cast<uint64_t>(options_.expiry);
   }
 
   // One that is touched again.

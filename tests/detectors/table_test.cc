@@ -224,8 +224,8 @@ TEST(Table, EvictsAndExpiresAsItSays) {
           random() % 4 == 0 ? static_cast<EventTime>(random() % 30) : 0;
       if (step == 0 || random() % 4 != 0) {  // Else the one of before.
         key = std::to_string(random() % (2 * keys_max));
-        if (key.back() == '7')
-          key.insert(0, 50, 'x');  // Too long for its slot.
+        // Too long for its slot.
+        if (key.back() == '7') key.insert(0, 50, 'x');
       }
       switch (random() % 12) {
         case 0:

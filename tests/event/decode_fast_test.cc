@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -15,6 +14,7 @@
 #include "tests/event/decode_dump.h"
 #include "tests/event/decode_samples.h"
 #include "tests/random_seed.h"
+#include "tests/testing/shared_folder.h"
 
 namespace klaxon {
 namespace {
@@ -452,11 +452,6 @@ TEST(DecodeFast, AgreesWithTheSlowPathOnMutatedLines) {
 }
 
 // The recordings of a real kube-apiserver, where they are at hand.
-std::filesystem::path SharedFolder() {
-  if (const char* folder = std::getenv("KLAXON_SHARED")) return folder;
-  return std::filesystem::path(KLAXON_SOURCE_DIR) / ".." / "shared";
-}
-
 TEST(DecodeFast, AgreesWithTheSlowPathOnRecordings) {
   const std::filesystem::path folder = SharedFolder() / "recordings";
   if (!std::filesystem::exists(folder)) {

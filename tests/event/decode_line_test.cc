@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -14,6 +13,7 @@
 #include "event/decode_classify.h"
 #include "tests/event/decode_dump.h"
 #include "tests/event/decode_samples.h"
+#include "tests/testing/shared_folder.h"
 
 namespace klaxon {
 namespace {
@@ -398,11 +398,6 @@ TEST(DecodeOversize, WhatIsNotSeenIsNotJudged) {
 }
 
 // ------------------------------------------------------------------- shared
-
-std::filesystem::path SharedFolder() {
-  if (const char* folder = std::getenv("KLAXON_SHARED")) return folder;
-  return std::filesystem::path(KLAXON_SOURCE_DIR) / ".." / "shared";
-}
 
 std::string ReadFile(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

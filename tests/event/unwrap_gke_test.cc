@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -12,6 +11,7 @@
 
 #include "event/decode.h"
 #include "tests/event/decode_dump.h"
+#include "tests/testing/shared_folder.h"
 
 namespace klaxon {
 namespace {
@@ -143,14 +143,7 @@ std::string ReadFile(const std::filesystem::path& path) {
   return bytes.str();
 }
 
-std::filesystem::path GkeFolder() {
-  const char* const shared = std::getenv("KLAXON_SHARED");
-  const std::filesystem::path folder =
-      shared != nullptr
-          ? std::filesystem::path(shared)
-          : std::filesystem::path(KLAXON_SOURCE_DIR) / "../shared";
-  return folder / "public-logs/gke";
-}
+std::filesystem::path GkeFolder() { return SharedFolder() / "public-logs/gke"; }
 
 // The dump without the cluster, which the entry names and the event does not.
 std::string WithoutCluster(std::string dump) {

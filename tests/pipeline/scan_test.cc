@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -18,6 +17,7 @@
 #include "detectors/alert_wire.h"
 #include "tests/random_seed.h"
 #include "tests/testing/audit_line.h"
+#include "tests/testing/shared_folder.h"
 
 namespace klaxon {
 namespace {
@@ -100,11 +100,6 @@ Told Tell(const std::string& path, uint64_t part_bytes, int threads,
   told.requests = summary.requests;
   told.skipped = summary.skipped;
   return told;
-}
-
-std::filesystem::path SharedFolder() {
-  if (const char* folder = std::getenv("KLAXON_SHARED")) return folder;
-  return std::filesystem::path(KLAXON_SOURCE_DIR) / ".." / "shared";
 }
 
 std::string LogPath() {
